@@ -1,0 +1,44 @@
+"""Names: a run's key, its folder, and the experiments that can be chosen."""
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+_NOT_IN_KEY = ("hydra", "tracking", "sweep", "resume", "checkpoint")
+EXPERIMENTS = Path(__file__).parent.parent / "experiments"
+
+
+def key(cfg: DictConfig) -> str:
+    """A short hash of a task config: the same values have the same key.
+
+    Where and how a run is tracked is no part of it. The key is written in the letters a to p, so that no key
+    reads as a number when it is typed in an override.
+
+    Args:
+        cfg: the composed config, with or without Hydra's own node.
+
+    Returns:
+        Ten letters (40 bits).
+    """
+    values = {name: node for name, node in OmegaConf.to_container(cfg).items() if name not in _NOT_IN_KEY}
+    task = OmegaConf.to_yaml(OmegaConf.create(values), resolve=True, sort_keys=True)
+    digits = hashlib.sha256(task.encode()).hexdigest()[:10]
+    return "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
+
+
+def register() -> None:
+    """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
+    OmegaConf.register_new_resolver("key", lambda *, _root_: key(_root_), replace=True)
+    OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
+    for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
+        node = OmegaConf.load(path)
+        ConfigStore.instance().store(group="experiment", name=path.parent.name, node=node, package="_global_")
+
+
+def _time() -> str:
+    # Microseconds: two launches of one config in the same second do not meet in one folder.
+    return datetime.now().strftime("%Y%m%d-%H%M%S-%f")
