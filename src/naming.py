@@ -7,6 +7,8 @@ from pathlib import Path
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from src.errors import ConfigError
+
 _NOT_IN_KEY = ("hydra", "tracking", "sweep", "resume", "checkpoint")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
@@ -42,3 +44,19 @@ def register() -> None:
 def _time() -> str:
     # Microseconds: two launches of one config in the same second do not meet in one folder.
     return datetime.now().strftime("%Y%m%d-%H%M%S-%f")
+
+
+def resumed(argv: list[str]) -> Path | None:
+    """The run folder that `resume=<run folder>` names, or None.
+
+    Raises:
+        ConfigError: where other settings stand beside it: a run goes on with the config that it has.
+    """
+    folders = [word.removeprefix("resume=") for word in argv if word.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return None
+    others = [word for word in argv if not word.startswith("resume=")]
+    if others:
+        law = "resume= goes on with a run as it was configured: nothing else can be set beside it"
+        raise ConfigError(law, " ".join(others), f"python -m src.train resume={folders[-1]}")
+    return Path(folders[-1])

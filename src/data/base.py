@@ -99,7 +99,7 @@ class Batches:
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Lets the next pass over that epoch start after the batches that were handed out."""
-        self._resume_at = (state["epoch"], state["batch"])
+        self._position = self._resume_at = (state["epoch"], state["batch"])
 
     def _reorders(self) -> bool:
         return self._seed is not None or self._world_size > 1
@@ -172,9 +172,9 @@ class TabularData(L.LightningDataModule, ABC):
         self.setup()
         return self._tensors[name]
 
-    def scaled(self, arrays: Arrays, rows: Any = slice(None)) -> tuple[Tensor, Tensor]:
-        """Rows of a dataset, standardised by this one's scale."""
-        scale = self.scale
+    def scaled(self, arrays: Arrays, rows: Any = slice(None), scale: Scale | None = None) -> tuple[Tensor, Tensor]:
+        """Rows of a dataset, standardised by a scale, by default this dataset's own."""
+        scale = scale or self.scale
         features = (torch.from_numpy(arrays.features[rows]) - scale.feature_mean) / scale.feature_std
         targets = (torch.from_numpy(arrays.targets[rows]) - scale.target_mean) / scale.target_std
         return features.to(self.dtype), targets.to(self.dtype)
@@ -182,15 +182,15 @@ class TabularData(L.LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         return self._batches("train", self.batch_size, self.seed)
 
-    def val_dataloader(self) -> Batches | list[Any]:
+    def val_dataloader(self) -> Batches:
         return self._whole("val")
 
-    def test_dataloader(self) -> Batches | list[Any]:
+    def test_dataloader(self) -> Batches:
         return self._whole("test")
 
-    def _whole(self, split: str) -> Batches | list[Any]:
-        """A split in batches as large as memory takes without thought, or no loader where it is left out."""
-        return self._batches(split, max(self.batch_size, 65_536), None) if len(self.split(split)[0]) else []
+    def _whole(self, split: str) -> Batches:
+        """A split in batches as large as memory takes without thought."""
+        return self._batches(split, max(self.batch_size, 65_536), None)
 
     def _batches(self, split: str, batch_size: int, seed: int | None) -> Batches:
         trainer = self.trainer
@@ -206,5 +206,5 @@ def _mean_std(values: np.ndarray, standardize: bool) -> tuple[Tensor, Tensor]:
     mean, std = np.zeros(values.shape[1]), np.ones(values.shape[1])
     if standardize:
         mean, std = values.mean(axis=0), values.std(axis=0)
-    # A constant column carries nothing: it becomes 0 rather than a division by 0.
-    return torch.from_numpy(mean), torch.from_numpy(np.where(std > 0, std, 1.0))
+    # A constant column carries nothing: it becomes 0. Its std as computed need not be 0: that of 0.1 is 1e-17.
+    return torch.from_numpy(mean), torch.from_numpy(np.where(np.ptp(values, axis=0) > 0, std, 1.0))

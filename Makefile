@@ -1,0 +1,46 @@
+# Every target sets up what it needs: `make train` works straight after `git clone`.
+PYTHON ?= python3
+BIN := .venv/bin
+RUN ?= outputs
+
+.PHONY: setup train test check format bench soak lock clean help
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+
+setup: .venv/.done ## install the pinned packages into .venv
+
+.venv/.done: pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; v = sys.version_info; v >= (3, 11) or sys.exit("Tandem needs Python 3.11 or newer, this is %d.%d: make setup PYTHON=python3.11" % v[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -c requirements.lock '.[dev]'
+	@touch $@
+
+train: setup ## train the two-layer net on the diabetes data
+	$(BIN)/python -m src.train
+
+test: setup ## the tests, offline and on CPU
+	$(BIN)/python -m pytest
+
+check: setup ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup ## rewrite the code as `make check` wants it
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup ## measure the claims about speed
+	$(BIN)/python -m tests.benchmarks
+
+soak: setup ## the long campaigns: many kills, many trials
+	$(BIN)/python -m pytest -m soak
+
+lock: setup ## pin what pyproject.toml asks for, for every platform
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.11 --no-annotate --no-header --no-emit-index-url \
+		--extra dev --quiet pyproject.toml -o requirements.lock
+
+clean: ## remove what was installed and cached; outputs/ stays
+	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,89 @@
+"""A user's CSV or Parquet table as a dataset; the rules that turn it into numbers are told in `frame.py`."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from src.data.base import Arrays, Scale, TabularData
+from src.data.frame import Encoding, Frame, encode, feature_names, measure, read_rows, read_table
+
+log = logging.getLogger(__name__)
+
+
+class Table(TabularData):
+    """Rows of a file, encoded by what its train split holds; a checkpoint carries the encoding.
+
+    Args:
+        path: a CSV or Parquet file with a header.
+        target: the column to predict, or several.
+        features: the columns to predict from; None takes every column but the targets.
+        common: the arguments of `TabularData`.
+    """
+
+    def __init__(
+        self, path: str, target: str | Sequence[str], features: Sequence[str] | None = None, **common: Any
+    ) -> None:
+        super().__init__(**common)
+        self.path = path
+        self.target = target
+        self.features = features
+        self.encoding: Encoding | None = None
+
+    def num_rows(self) -> int:
+        """Rows of the file whose targets are all there."""
+        return self._frame().num_rows
+
+    def arrays(self, train_rows: np.ndarray) -> Arrays:
+        """The file in numbers, encoded by its train rows, or by the checkpoint that was loaded before.
+
+        Raises:
+            ConfigError: for every mistake in the file.
+        """
+        frame = self._frame()
+        for note in frame.notes:
+            log.info("%s: %s", self.path, note)
+        self.encoding = self.encoding or measure(frame, train_rows)
+        return _arrays(*encode(frame.rows, self.encoding), self.encoding)
+
+    def arrays_of(self, path: str) -> Arrays:
+        """Another file in numbers, by the encoding of this one; all its rows, in their order.
+
+        Args:
+            path: a CSV or Parquet file with the feature columns; it may have others, and may lack the targets.
+
+        Returns:
+            N x D finite features, and N x O targets that are NaN where the file has none.
+
+        Raises:
+            ConfigError: for every mistake in the file.
+        """
+        if self.encoding is None:
+            self.setup()
+        assert self.encoding is not None
+        return _arrays(*encode(read_rows(path), self.encoding), self.encoding)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What a checkpoint needs to predict from another file without this one; loads with weights_only=True."""
+        self.setup()
+        return {
+            "encoding": self.encoding,
+            "feature_names": self.feature_names,
+            "target_names": self.target_names,
+            "scale": asdict(self.scale),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the encoding of a checkpoint, which its weights were trained on."""
+        self.encoding = state_dict["encoding"]
+        self.feature_names, self.target_names = state_dict["feature_names"], state_dict["target_names"]
+        self.scale = Scale(**state_dict["scale"])
+
+    def _frame(self) -> Frame:
+        return read_table(self.path, self.target, self.features)
+
+
+def _arrays(features: np.ndarray, targets: np.ndarray, encoding: Encoding) -> Arrays:
+    return Arrays(features, targets, feature_names(encoding), list(encoding["targets"]))

@@ -1,0 +1,48 @@
+"""Scores a finished run's best checkpoint on a split or on a new file: `python -m src.evaluate run=<run folder>`."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import hydra
+from omegaconf import MISSING, DictConfig
+
+from src.check import into_schema
+from src.config import choice
+from src.errors import ConfigError, die, reported
+from src.record import read
+
+
+@dataclass
+class NewData:
+    path: str | None = None
+
+
+@dataclass
+class EvaluateConfig:
+    """What to score."""
+
+    run: str = MISSING
+    split: str = choice("train", "val", "test")
+    data: NewData = field(default_factory=NewData)
+    output: str | None = None
+
+
+@hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
+def evaluate(cfg: DictConfig) -> None:
+    """Prints the scores and writes `predictions.csv` in the user's units."""
+    try:
+        settings = into_schema(EvaluateConfig, cfg, "")
+        folder = Path(settings.run)
+        record = read(folder)
+        if record.checkpoint is None or not (folder / record.checkpoint).is_file():
+            raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
+        from src.scoring import score  # torch is imported here
+
+        score(folder, record, settings.split, settings.data.path, settings.output)
+    except ConfigError as error:
+        die(error)
+
+
+if __name__ == "__main__":
+    with reported():
+        evaluate()

@@ -1,0 +1,162 @@
+"""What happens during a run is written down as it happens: rows, checkpoints, progress, signals."""
+
+import math
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
+
+from src.config import Config
+from src.progress import Progress
+from src.record import History, Row, read_history
+from src.tracking import Tracker
+
+
+class Interrupted(Exception):
+    """The run was asked to stop by a signal, and its last checkpoint is written.
+
+    Attributes:
+        signum: the signal's number.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+
+
+class Journal(Checkpoint):
+    """Keeps a run's history and checkpoints, shows progress, stops on SIGTERM and Ctrl-C, notices divergence.
+
+    One callback does it all because Lightning pays for every callback at every step. It is a `Checkpoint`, since
+    Lightning calls those last, when the epoch's metrics are all there. (Lightning's own ModelCheckpoint warns of
+    every folder that a run goes on in.)
+
+    Args:
+        folder: the run folder.
+        cfg: the run's config.
+        tracker: gets every row.
+        progress: shown at every epoch.
+    """
+
+    def __init__(self, folder: Path, cfg: Config, tracker: Tracker, progress: Progress) -> None:
+        self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
+        self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
+        self.diverged_at: int | None = None
+        self.best: Row = {}
+        self._folder = folder
+        self._metric = cfg.objective.metric
+        self._sign = 1 if cfg.objective.direction == "minimize" else -1
+        self._interval = cfg.checkpoint.interval_seconds
+        self._tracker = tracker
+        self._progress = progress
+        self._validated = False
+        self._signum: int | None = None
+        self._step_started = self._in_steps = self._earlier = 0.0
+        self._steps = self._epochs = 0
+        self._handlers: dict[int, Any] = {}
+
+    def timing(self) -> dict[str, float]:
+        """Training steps, steps per second, and the share of the time that was spent outside of them."""
+        seconds = self._seconds()
+        return {
+            "fit_seconds": round(seconds, 4),
+            "steps": self._steps,
+            "steps_per_second": round(self._steps / seconds, 2),
+            "outside_steps": round(1 - self._in_steps / seconds, 4),
+        }
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._history = History(self._folder, keep_below=self._epochs) if trainer.is_global_zero else None
+        for row in read_history(self._folder)[: self._epochs]:
+            self._is_best(row)
+            self._tracker.log(row)
+        self._handlers = self._listen()
+        self._started = self._last_saved = time.perf_counter()
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        self._step_started = time.perf_counter()
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
+        self._in_steps += time.perf_counter() - self._step_started
+        self._steps += 1
+        # After the last batch the epoch is completed first: a checkpoint there has nothing half done.
+        if self._signum is not None and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
+            self._stop(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._validated = True
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        row = self._row(trainer)
+        self._epochs = int(row["epoch"]) + 1
+        if self._history is not None:
+            self._history.add(row)
+        self._tracker.log(row)
+        if self._is_best(row) and not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.best_checkpoint, weights_only=True)
+        self._progress.show(row, self.best.get(self._metric))
+        if not math.isfinite(row["train/loss"]):
+            self.diverged_at, trainer.should_stop = int(row["epoch"]), True
+        if time.perf_counter() - self._last_saved >= self._interval:
+            self._save(trainer)
+        if self._signum is not None:
+            self._stop(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if not trainer.fast_dev_run:
+            self._save(trainer)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._progress.close()
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        self._handlers = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"steps": self._steps, "epochs": self._epochs, "in_steps": self._in_steps, "seconds": self._seconds()}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self._steps, self._epochs = state_dict["steps"], state_dict["epochs"]
+        self._in_steps, self._earlier = state_dict["in_steps"], state_dict["seconds"]
+
+    def _seconds(self) -> float:
+        return max(self._earlier + time.perf_counter() - self._started, 1e-9)
+
+    def _row(self, trainer: L.Trainer) -> Row:
+        metrics = trainer.callback_metrics
+        fresh = [name for name in metrics if self._validated or not name.startswith("val/")]
+        self._validated = False
+        row: Row = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
+        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        return row | {name: metrics[name].item() for name in fresh}
+
+    def _is_best(self, row: Row) -> bool:
+        value = row.get(self._metric, math.nan)
+        better = math.isfinite(value) and not (self.best and self._sign * (value - self.best[self._metric]) >= 0)
+        self.best = row if better else self.best
+        return better
+
+    def _save(self, trainer: L.Trainer) -> None:
+        trainer.save_checkpoint(self.last_checkpoint)
+        self._last_saved = time.perf_counter()
+
+    def _stop(self, trainer: L.Trainer) -> None:
+        assert self._signum is not None
+        self._save(trainer)
+        raise Interrupted(self._signum)
+
+    def _listen(self) -> dict[int, Any]:
+        """Catches SIGTERM and Ctrl-C; the second one of them stops at once."""
+        if threading.current_thread() is not threading.main_thread():
+            return {}  # Python allows signal handlers in the main thread alone
+        return {signum: signal.signal(signum, self._notice) for signum in (signal.SIGINT, signal.SIGTERM)}
+
+    def _notice(self, signum: int, frame: FrameType | None) -> None:
+        if self._signum is not None:
+            raise KeyboardInterrupt
+        self._signum = signum

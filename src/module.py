@@ -1,0 +1,142 @@
+"""Regressor: a net, its loss, its optimizer and its metrics as a LightningModule.
+
+Shapes: B rows of a batch, N rows of a split, D features, O targets.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torchmetrics import MeanAbsoluteError, MeanMetric, Metric, R2Score, SumMetric
+
+from src.data.base import Scale
+
+Batch = tuple[Tensor, Tensor]
+MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
+MakeScheduler = Callable[[Optimizer, L.Trainer], dict[str, Any] | None]
+
+
+class Scores(nn.Module):
+    """Loss, MAE and R² of one split's epoch, summed up once at its end.
+
+    The loss is in the units that the net is trained in, MAE in the user's units (its mean over the targets where
+    there are several). R² does not depend on the units: it is worked out on standardised values, where it does not
+    suffer from rounding.
+
+    Args:
+        target_std: (O,), what a standardised target is multiplied by.
+        reduction: how the loss sums up rows, `mean` or `sum`.
+    """
+
+    def __init__(self, target_std: Tensor, reduction: str) -> None:
+        super().__init__()
+        self.loss = (SumMetric if reduction == "sum" else MeanMetric)(nan_strategy="disable")  # NaN is news
+        self.mae = MeanAbsoluteError()
+        self.r2 = R2Score()
+        self.target_std = target_std
+        self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
+
+    def add(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> None:
+        """Keeps a batch: its loss, predictions (B, O) and targets (B, O)."""
+        self.seen.append((loss.detach(), predictions.detach(), targets))
+
+    def summed_up(self) -> dict[str, Tensor]:
+        """The epoch's `loss`, `mae` and `r2`; the next epoch starts empty."""
+        losses, predictions, targets = zip(*self.seen, strict=True)
+        weights = torch.tensor([len(batch) for batch in targets], device=losses[0].device, dtype=losses[0].dtype)
+        self.loss.update(torch.stack(losses), *[weights] * isinstance(self.loss, MeanMetric))
+        precise = torch.promote_types(predictions[0].dtype, torch.float32)  # sums of half precision overflow
+        predicted, actual = torch.cat(predictions).to(precise), torch.cat(targets).to(precise)
+        std = self.target_std.to(predicted)
+        self.mae.update(predicted * std, actual * std)
+        self.r2.update(predicted, actual)
+        metrics: dict[str, Metric] = {"loss": self.loss, "mae": self.mae, "r2": self.r2}
+        values = {name: metric.compute() for name, metric in metrics.items()}
+        self.seen = []
+        for metric in metrics.values():
+            metric.reset()
+        return values
+
+
+class Regressor(L.LightningModule):
+    """Trains a net on standardised features and targets.
+
+    Args:
+        net: from features (B, D) to predictions (B, O).
+        loss: from predictions and targets to a number; its `reduction` says whether rows are averaged or summed.
+        optimizer: makes the optimizer of the net's parameters.
+        scheduler: makes Lightning's scheduler config, or None.
+        scale: how the data was standardised; it is kept in the checkpoint.
+    """
+
+    def __init__(
+        self, net: nn.Module, loss: nn.Module, optimizer: MakeOptimizer, scheduler: MakeScheduler, scale: Scale
+    ) -> None:
+        super().__init__()
+        self.net = net
+        self.loss = loss
+        self._make_optimizer = optimizer
+        self._make_scheduler = scheduler
+        for name, value in vars(scale).items():
+            self.register_buffer(name, value)
+        reduction = getattr(loss, "reduction", "mean")
+        self.scores = nn.ModuleDict({split: Scores(scale.target_std, reduction) for split in ("fit", "val", "test")})
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions (B, O) from features (B, D), both standardised."""
+        return self.net(features)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "fit")
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "test")
+
+    def on_train_epoch_end(self) -> None:
+        self._log("train", "fit")
+
+    def on_validation_epoch_end(self) -> None:
+        self._log("val", "val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log("test", "test")
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        optimizer = self._make_optimizer(self.net.parameters())
+        scheduler = self._make_scheduler(optimizer, self.trainer)
+        return {"optimizer": optimizer, "lr_scheduler": scheduler} if scheduler else optimizer  # type: ignore
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
+        if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
+            return
+        checkpoint["random"] = torch.get_rng_state()
+        checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+        checkpoint["seen"] = self.scores["fit"].seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "random" not in checkpoint:
+            return
+        torch.set_rng_state(checkpoint["random"].cpu())
+        if checkpoint["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
+        self.scores["fit"].seen = checkpoint["seen"]
+
+    def _step(self, batch: Batch, split: str) -> Tensor:
+        features, targets = batch
+        predictions = self.net(features)
+        loss = self.loss(predictions, targets)
+        self.scores[split].add(loss, predictions, targets)
+        return loss
+
+    def _log(self, split: str, scores: str) -> None:
+        values = self.scores[scores].summed_up()
+        several = self.trainer.world_size > 1  # the values are the same in every process, but Lightning wants to hear it
+        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)

@@ -1,0 +1,90 @@
+"""What a person sees while a run trains and when it has ended."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from src.record import Record, Row
+
+_LINES = 10  # about as many lines for a run where there is no terminal
+_REFRESH_SECONDS = 0.1
+_SPLIT_ORDER = "train val test"
+
+
+class Progress:
+    """A bar over the epochs in a terminal, about ten plain lines elsewhere.
+
+    Args:
+        metric: the objective's metric.
+        max_epochs: None where the run ends by steps or time.
+        console: where to show it.
+    """
+
+    def __init__(self, metric: str, max_epochs: int | None, console: Console) -> None:
+        self._metric = metric
+        self._max_epochs = max_epochs if max_epochs and max_epochs > 0 else None
+        self._console = console
+        self._next = 0.0
+        self._bar: Bar | None = None
+        if console.is_terminal:
+            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)
+            self._task = self._bar.add_task("training", total=self._max_epochs, told="")
+            self._bar.start()
+
+    def show(self, row: Row, best: float | None) -> None:
+        """Tells of an epoch that has ended, unless one was told of a moment ago."""
+        epoch, now = int(row["epoch"]) + 1, time.perf_counter()
+        if self._bar is not None:
+            if now >= self._next or epoch == self._max_epochs:
+                told = f"epoch {epoch}  {self._metric} {row.get(self._metric, best or 0):.4g}  best {best or 0:.4g}"
+                self._bar.update(self._task, completed=epoch, told=told, refresh=True)
+                self._next = now + _REFRESH_SECONDS
+        elif epoch == 1 or epoch % max((self._max_epochs or 0) // _LINES, 1) == 0:
+            metrics = {name: value for name, value in row.items() if name.endswith("/loss")}
+            told = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+            self._console.print(f"epoch {epoch:>{len(str(self._max_epochs))}}  {told}", highlight=False)
+
+    def close(self) -> None:
+        """Leaves the bar as it stands."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
+    """Splits as rows, their metrics as columns, from names such as `val/loss`."""
+    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=_SPLIT_ORDER.find)
+    names = list(dict.fromkeys(name.split("/")[1] for name in metrics if "/" in name))
+    table = Table("split", title=title, title_justify="left", title_style="bold")
+    for name in names:
+        table.add_column(name, justify="right")
+    for split in splits:
+        values = [metrics.get(f"{split}/{name}") for name in names]
+        table.add_row(split, *("" if value is None else f"{value:.4f}" for value in values))
+    return table
+
+
+def short(folder: Path) -> Path:
+    """The folder as a user would type it: relative to where they stand, if it lies below."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+
+
+def summary(record: Record, folder: Path, console: Console) -> None:
+    """The end of a run: what came out, where it lies, and what to type next."""
+    shown = {name: value for name, value in record.metrics.items() if name.split("/")[0] in ("train", "val", "test")}
+    seconds, folder = record.timing["seconds"], short(folder)
+    console.print(metrics_table(shown, f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"))
+    console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    commands = [
+        f"python -m src.evaluate run={folder}",
+        "python -m src.train -m optimizer.lr=1e-3,1e-2 model.hidden_dim=32,128",
+    ]
+    if record.wandb.get("mode") == "offline":
+        commands.append(f"wandb sync {folder}/wandb/offline-run-*")
+    else:
+        commands.append("python -m src.train --help")
+    console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,153 @@
+"""A run folder's format: `record.json` and `metrics.csv`, written so that a reader never sees half a file.
+
+Records are the only database: resume, report and evaluate read nothing else.
+"""
+
+import csv
+import json
+import math
+import os
+import tempfile
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from src.errors import ConfigError
+
+SCHEMA = 1
+STATUSES = ("running", "finished", "failed", "diverged", "pruned")
+Row = dict[str, float]
+
+
+@dataclass
+class Record:
+    """What is known of a run.
+
+    Attributes:
+        key: hash of the task config.
+        status: one of `STATUSES`.
+        overrides: what the user typed.
+        objective: the objective at the best epoch, None while there is none.
+        metrics: the best epoch's metrics and the test split's, in the user's units.
+        checkpoint: the best checkpoint's path inside the run folder.
+        wandb: mode, id, group and url of the W&B run.
+        stack: size, position and keys of the stack that the run was trained in; None for a run alone.
+        timing: when it started (ISO 8601), seconds, steps, steps_per_second, share of time outside training steps.
+        provenance: see `src.provenance`.
+        error: what went wrong.
+    """
+
+    key: str
+    overrides: list[str]
+    status: str = "running"
+    objective: float | None = None
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    checkpoint: str | None = None
+    wandb: dict[str, str | None] = field(default_factory=dict)
+    stack: dict[str, Any] | None = None
+    timing: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    schema: int = SCHEMA
+
+
+def write(folder: Path, record: Record) -> None:
+    """Replaces the folder's record in one step."""
+    values = {"schema": record.schema, **asdict(record)}
+    _replace(folder / "record.json", json.dumps(_finite(values), indent=2) + "\n")
+
+
+def read(folder: Path) -> Record:
+    """Reads a folder's record.
+
+    Raises:
+        ConfigError: where there is no record, or one of another schema.
+    """
+    try:
+        values = json.loads((folder / "record.json").read_text())
+        if values["schema"] != SCHEMA:
+            raise ConfigError(f"{folder} was written by another version of Tandem", f"schema {values['schema']}")
+        known = {field.name for field in fields(Record)}
+        return Record(**{name: value for name, value in values.items() if name in known})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        law = f"{folder} is no run folder: it has no record.json that can be read"
+        raise ConfigError(law, remedy="ls outputs/runs") from error
+
+
+def read_config(folder: Path) -> DictConfig:
+    """The resolved config of a run, from its `.hydra/config.yaml`."""
+    path = folder / ".hydra" / "config.yaml"
+    if not path.is_file():
+        raise ConfigError(f"{folder} is no run folder: it has no .hydra/config.yaml", remedy="ls outputs/runs")
+    config = OmegaConf.load(path)
+    assert isinstance(config, DictConfig)
+    return config
+
+
+class History:
+    """A run's `metrics.csv`: one row per epoch, on disk as soon as it is added.
+
+    Args:
+        folder: the run folder.
+        keep_below: rows of earlier epochs are kept, later ones dropped; 0 starts anew.
+    """
+
+    def __init__(self, folder: Path, keep_below: int = 0) -> None:
+        self._path = folder / "metrics.csv"
+        self.rows = [row for row in read_history(folder) if row["epoch"] < keep_below] if keep_below else []
+        self._columns: list[str] = list(dict.fromkeys(name for row in self.rows for name in row))
+        self._rewrite()
+
+    def add(self, row: Row) -> None:
+        """Appends an epoch's row; a metric that was not there before becomes a new column."""
+        self.rows.append(row)
+        if new := [name for name in row if name not in self._columns]:
+            self._columns += new
+            self._rewrite()
+            return
+        with self._path.open("a", newline="") as file:
+            csv.writer(file).writerow(self._cells(row))
+
+    def _cells(self, row: Row) -> list[str]:
+        return [repr(row[name]) if name in row else "" for name in self._columns]
+
+    def _rewrite(self) -> None:
+        lines = [self._columns] * bool(self._columns) + [self._cells(row) for row in self.rows]
+        _replace(self._path, "".join(",".join(line) + "\n" for line in lines))
+
+
+def read_history(folder: Path) -> list[Row]:
+    """The rows of a run's `metrics.csv`; a row cut off by a kill is left out."""
+    path = folder / "metrics.csv"
+    text = path.read_text() if path.is_file() else ""
+    whole = text[: text.rfind("\n") + 1].splitlines()
+    return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
+
+
+def _number(cell: str) -> float:
+    return int(cell) if cell.lstrip("-").isdigit() else float(cell)
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: a number that is none becomes null."""
+    if isinstance(value, dict):
+        return {name: _finite(part) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _replace(path: Path, text: str) -> None:
+    """Writes a file beside `path` and moves it over: a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -1,0 +1,87 @@
+"""A run that was killed goes on and ends as one that was never stopped."""
+
+import multiprocessing
+import os
+import random
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+from torch import Tensor
+
+from src import journal, run
+from src.check import check
+from src.record import read, read_history
+from tests.conftest import SMALL, composed, write_hydra_folder
+
+STEPS = 60
+OVERRIDES = (*SMALL, "trainer.max_epochs=6", "checkpoint.interval_seconds=0", "scheduler=cosine", "optimizer=adamw")
+fresh = multiprocessing.get_context("forkserver")
+fresh.set_forkserver_preload(["src.run"])
+
+
+def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str, ...] = OVERRIDES) -> None:
+    """Trains in `folder`, or goes on with what is there; sends itself a signal after a step."""
+    original = journal.Journal.on_train_batch_end
+
+    def stopped(self: journal.Journal, trainer: object, *rest: object) -> None:
+        if self._steps + 1 == at_step:
+            os.kill(os.getpid(), signum)
+        original(self, trainer, *rest)  # type: ignore[arg-type]
+
+    journal.Journal.on_train_batch_end = stopped  # type: ignore[method-assign,assignment]
+    if (folder / "record.json").is_file():
+        run.resume(folder)
+    else:
+        config = composed(*overrides)
+        write_hydra_folder(folder, config)
+        run.fit(check(config), folder, config, list(overrides))
+
+
+def in_a_process_of_its_own(*arguments: object) -> int | None:
+    process = fresh.Process(target=train, args=arguments)
+    process.start()
+    process.join(120)
+    return process.exitcode
+
+
+def last_weights(folder: Path) -> dict[str, Tensor]:
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    expected, actual = last_weights(one), last_weights(other)
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
+    assert read_history(one) == read_history(other)
+    assert read(one).metrics == read(other).metrics
+    assert read(other).status == "finished"
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    assert in_a_process_of_its_own(folder) == 0
+    return folder
+
+
+def test_run_killed_ten_times_ends_as_one_never_stopped(uninterrupted: Path, tmp_path: Path) -> None:
+    steps = random.Random(0).sample(range(2, STEPS), 10)
+    for number, step in enumerate(steps):
+        folder = tmp_path / str(number)
+        assert in_a_process_of_its_own(folder, signal.SIGKILL, step) == -signal.SIGKILL
+        assert read(folder).status == "running"
+        assert in_a_process_of_its_own(folder) == 0
+        assert_same_run(uninterrupted, folder)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("step", [1, 13, 20, 59, 60])
+def test_signal_saves_a_checkpoint_at_the_very_step(uninterrupted: Path, tmp_path: Path, signum: int, step: int) -> None:
+    folder = tmp_path / "run"
+    assert in_a_process_of_its_own(folder, signum, step) == 128 + signum
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == step
+    assert in_a_process_of_its_own(folder) == 0
+    assert_same_run(uninterrupted, folder)

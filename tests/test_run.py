@@ -1,0 +1,196 @@
+"""What a run leaves behind."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from sklearn.linear_model import RidgeCV
+from torch import Tensor
+
+from src import record as records
+from src.check import check
+from src.errors import ConfigError
+from src.naming import key
+from src.record import Record, read, read_history
+from src.run import build, fit
+from tests.conftest import SMALL, composed, write_hydra_folder
+
+
+def trained(folder: Path, *overrides: str) -> Record:
+    config = composed(*SMALL, *overrides)
+    write_hydra_folder(folder, config)
+    return fit(check(config), folder, config, list(overrides))
+
+
+def weights(folder: Path, name: str = "last") -> dict[str, Tensor]:
+    return torch.load(folder / "checkpoints" / f"{name}.ckpt", weights_only=True)["state_dict"]
+
+
+def test_run_leaves_a_record_a_history_and_two_checkpoints(tmp_path: Path) -> None:
+    record = trained(tmp_path, "seed=3")
+    assert read(tmp_path) == record
+    assert (record.status, record.overrides, record.stack) == ("finished", ["seed=3"], None)
+    assert record.objective == record.metrics["val/loss"]
+    assert {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "mae", "r2")} <= {*record.metrics}
+    rows = read_history(tmp_path)
+    assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
+    assert record.objective == min(row["val/loss"] for row in rows)
+    assert {name.removeprefix("net.") for name in weights(tmp_path, "best") if name.startswith("net.")} == {
+        "linear1.weight", "linear1.bias", "linear2.weight", "linear2.bias",
+    }  # fmt: skip
+
+
+def test_record_says_what_it_cost_and_where_it_comes_from(tmp_path: Path) -> None:
+    record = trained(tmp_path)
+    assert record.timing["steps"] == 40
+    assert record.timing["steps_per_second"] > 0
+    assert 0 < record.timing["outside_steps"] < 1
+    assert record.provenance["packages"]["torch"] == torch.__version__
+    assert record.provenance["seeds"] == {"seed": 0, "data.seed": 0}
+
+
+def test_best_checkpoint_is_the_one_that_was_tested(tmp_path: Path) -> None:
+    record = trained(tmp_path, "optimizer.lr=0.1", "trainer.max_epochs=30")
+    assert record.timing["best_epoch"] != 29, "the last epoch must not be the best for this test to say anything"
+    cfg = check(composed(*SMALL))
+    run = build(cfg)
+    run.module.load_state_dict(weights(tmp_path, "best"))
+    features, targets = run.data.split("test")
+    loss = torch.nn.functional.mse_loss(run.module(features), targets).item()
+    assert loss == pytest.approx(record.metrics["test/loss"], rel=1e-5)
+
+
+def test_metrics_are_in_the_users_units(tmp_path: Path) -> None:
+    record = trained(tmp_path)
+    run = build(check(composed(*SMALL)))
+    run.module.load_state_dict(weights(tmp_path, "best"))
+    features, targets = run.data.split("test")
+    scale = run.data.scale
+    error = (run.module(features) - targets).abs() * scale.target_std
+    assert record.metrics["test/mae"] == pytest.approx(error.mean().item(), rel=1e-5)
+    assert error.mean() > 10, "progression runs from 25 to 346"
+
+
+def test_same_config_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
+    for name, seed in {"a": 0, "b": 0, "c": 1}.items():
+        trained(tmp_path / name, f"seed={seed}")
+    a, b, c = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(a["net.linear1.weight"], c["net.linear1.weight"])
+
+
+def test_run_that_raises_ends_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("src.module.Regressor.on_validation_epoch_end", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        trained(tmp_path)
+    assert read(tmp_path).status == "failed"
+    assert read(tmp_path).error == "ZeroDivisionError: division by zero"
+
+
+def test_run_whose_loss_is_not_finite_stops_and_ends_as_diverged(tmp_path: Path) -> None:
+    record = trained(tmp_path, "optimizer=sgd", "optimizer.lr=1e20", "trainer.max_epochs=50")
+    assert record.status == "diverged"
+    assert len(read_history(tmp_path)) < 5
+    assert "NaN" not in (tmp_path / "record.json").read_text()
+
+
+def test_record_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records.write(tmp_path, Record("abc", []))
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.replace", full)
+    with pytest.raises(OSError, match="No space"):
+        records.write(tmp_path, Record("abc", [], status="finished"))
+    assert read(tmp_path).status == "running"
+    assert [path.name for path in tmp_path.iterdir()] == ["record.json"]
+
+
+def test_no_number_is_lost_between_a_run_and_its_history(tmp_path: Path) -> None:
+    history = records.History(tmp_path)
+    rows = [{"epoch": 0, "train/loss": 0.1 + 0.2}, {"epoch": 1, "train/loss": math.pi, "val/loss": 1e-300}]
+    for row in rows:
+        history.add(row)
+    assert read_history(tmp_path) == rows
+
+
+def test_history_leaves_out_a_row_cut_off_by_a_kill(tmp_path: Path) -> None:
+    (tmp_path / "metrics.csv").write_text("epoch,train/loss\n0,0.5\n1,0.")
+    assert read_history(tmp_path) == [{"epoch": 0, "train/loss": 0.5}]
+
+
+def test_key_names_the_values_and_not_how_they_were_typed() -> None:
+    assert key(composed()) == key(composed("optimizer.lr=0.001"))
+    assert key(composed()) == key(composed("tracking=online", "sweep.name=other"))
+    assert key(composed()) != key(composed("optimizer.lr=0.002"))
+    assert key(composed()).isalpha()
+
+
+@pytest.mark.parametrize("precision", ["64", "32", "bf16-mixed"])
+def test_precision_reaches_the_weights(tmp_path: Path, precision: str) -> None:
+    record = trained(tmp_path, f"trainer.precision={precision}", "optimizer.fused=null")
+    assert record.status == "finished"
+    assert weights(tmp_path)["net.linear1.weight"].dtype == (torch.float64 if precision == "64" else torch.float32)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ("scheduler=one_cycle",), ("scheduler=plateau", "scheduler.patience=0"), ("early_stopping.patience=1",),
+        ("optimizer=adamw",), ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"),
+        ("loss.reduction=sum", "optimizer.lr=1e-4"), ("data=linnerud", "data.batch_size=4"), ("data=synthetic",),
+        ("data=synthetic", "data.num_rows=200", "data.input_dim=8", "data.output_dim=2", "data.teacher_dim=4"),
+        ("debug=fast",), ("debug=overfit",), ("debug=anomaly",), ("trainer.max_epochs=null", "trainer.max_steps=25"),
+        ("trainer.max_time=00:00:00:01", "trainer.max_epochs=-1"), ("trainer.accumulate_grad_batches=2",),
+        ("trainer.gradient_clip_val=0.1",), ("trainer.check_val_every_n_epoch=2",),
+        ("data.val_fraction=0", "objective.metric=train/loss"), ("data.test_fraction=0",),
+        ("objective.metric=val/r2", "objective.direction=maximize"),
+    ],
+    ids=lambda overrides: " ".join(overrides),
+)  # fmt: skip
+def test_every_option_trains(tmp_path: Path, overrides: tuple[str, ...]) -> None:
+    assert trained(tmp_path, *overrides).status == "finished"
+
+
+def test_cosine_ends_where_it_should_and_plateau_steps_down(tmp_path: Path) -> None:
+    trained(tmp_path / "cosine", "scheduler=cosine")
+    assert read_history(tmp_path / "cosine")[-1]["lr"] == pytest.approx(0, abs=1e-9)
+    trained(tmp_path / "plateau", "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.1", "trainer.max_epochs=20")
+    assert read_history(tmp_path / "plateau")[-1]["lr"] < 0.1
+
+
+def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
+    trained(tmp_path, "early_stopping.patience=2", "optimizer.lr=0", "trainer.max_epochs=50")
+    assert len(read_history(tmp_path)) == 3
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("model._target_=src.models.TwoLayerNett",), "TwoLayerNett"),
+        (("+model.depth=3", "model._target_=torch.nn.Identity2"), "Identity2"),
+        (("optimizer._target_=torch.optim.Adma",), "Adma"),
+        (("trainer.accelerator=gpu",), "gpu"),
+    ],
+)
+def test_what_cannot_be_built_is_a_config_error(overrides: tuple[str, ...], told: str) -> None:
+    if "gpu" in told and torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    with pytest.raises(ConfigError, match=told):
+        build(check(composed(*overrides)))
+
+
+def test_defaults_are_at_least_as_good_as_ridge_regression(tmp_path: Path) -> None:
+    ours, ridge = [], []
+    for seed in range(10):
+        overrides = ("trainer.max_epochs=100", f"data.seed={seed}")
+        ours.append(trained(tmp_path / str(seed), *overrides).metrics["test/r2"])
+        data = build(check(composed(*SMALL, *overrides))).data
+        (features, targets), test = data.split("train"), data.split("test")
+        alphas = torch.logspace(-3, 3, 50).numpy()
+        fitted = RidgeCV(alphas).fit(features.numpy(), targets.numpy().ravel())
+        ridge.append(fitted.score(test[0].numpy(), test[1].numpy().ravel()))
+    gains = torch.tensor(ours) - torch.tensor(ridge)
+    assert gains.mean() >= -gains.std() / len(gains) ** 0.5
