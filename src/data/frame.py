@@ -41,7 +41,7 @@ MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null",
 MAX_LEVELS = 1000
 MAX_NUMBER = float(np.finfo(np.float32).max)  # what a network computes in
 _DATE = r"^(\d{4}-\d{1,2}-\d{1,2}|\d{4}/\d{1,2}/\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{4})([T ]\d{1,2}:.*)?$"
-_INDEX = r"^__index_level_\d+__$"
+_INDEX = r"(__index_level_\d+__)?"
 _LEAVE_OUT = "list the other columns in data.features, or take it out of the file"
 
 
@@ -247,7 +247,7 @@ def _load(file: Path) -> pl.DataFrame:
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         law = f"data.path must be a whole {'text table in UTF-8' if is_text else 'Parquet file'}"
         raise ConfigError(law, f"{file.name}: {error}", "write the file again, and look at it in a viewer") from error
-    table = table.select(_clean(column) for column in table if column.name and not re.match(_INDEX, column.name))
+    table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     table = table.filter(~pl.all_horizontal(pl.all().is_null()))
     if table.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file))
@@ -259,7 +259,7 @@ def _load_text(file: Path) -> pl.DataFrame:
         head = opened.read(65_536)
     if b"\0" in head:
         raise pl.exceptions.ComputeError("not UTF-8 text")
-    lines = head.decode("utf-8-sig", errors="replace").split("\n")
+    lines = head.decode(errors="replace").split("\n")
     num_blank = next((number for number, line in enumerate(lines) if line.strip()), 0)
     header = re.sub(r'"[^"]*"', "", lines[num_blank])
     separator = max(",;\t|", key=header.count)

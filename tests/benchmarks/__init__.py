@@ -1,0 +1,1 @@
+"""Measured claims: `make bench`. Ratios within one run, medians over repeats, with machine, versions and date."""
