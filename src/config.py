@@ -56,6 +56,8 @@ class Data:
 
 @dataclass
 class Synthetic(Data):
+    """Random features, and targets that are random too or made by a teacher network."""
+
     num_rows: int = number(at_least=1)
     input_dim: int = number(at_least=1)
     output_dim: int = number(at_least=1)
@@ -67,6 +69,8 @@ class Synthetic(Data):
 
 @dataclass
 class Table(Data):
+    """The user's own table."""
+
     path: str = MISSING
     """A CSV or Parquet file with a header."""
     target: Any = MISSING
@@ -77,12 +81,16 @@ class Table(Data):
 
 @dataclass
 class Loss:
+    """What training minimises."""
+
     _target_: str = MISSING
     reduction: str = choice("mean", "sum")
 
 
 @dataclass
 class Optimizer:
+    """What every optimizer has."""
+
     _target_: str = MISSING
     lr: float = number(at_least=0)
     weight_decay: float = number(at_least=0)
@@ -91,23 +99,31 @@ class Optimizer:
 
 @dataclass
 class Adam(Optimizer):
+    """Adam and AdamW."""
+
     betas: tuple[float, float] = field(default=MISSING, metadata={"bounds": {"at_least": 0, "below": 1}})
     eps: float = number(at_least=0)
 
 
 @dataclass
 class SGD(Optimizer):
+    """Gradient descent, with momentum if it is above 0."""
+
     momentum: float = number(at_least=0)
     nesterov: bool = MISSING
 
 
 @dataclass
 class NoScheduler:
+    """A learning rate that stays as it is."""
+
     _target_: str | None = None
 
 
 @dataclass
 class Cosine:
+    """Half a cosine, from the first learning rate down."""
+
     _target_: str = MISSING
     T_max: int = number(at_least=1)
     """Epochs from the first learning rate down to `eta_min`."""
@@ -116,6 +132,8 @@ class Cosine:
 
 @dataclass
 class Plateau:
+    """Lowers the learning rate where the objective stops getting better."""
+
     _target_: str = MISSING
     mode: str = choice("min", "max")
     factor: float = number(above=0, below=1)
@@ -125,6 +143,8 @@ class Plateau:
 
 @dataclass
 class OneCycle:
+    """Up to `max_lr` and down again, once, over all steps."""
+
     _target_: str = MISSING
     max_lr: float = number(above=0)
     pct_start: float = number(above=0, below=1)
@@ -138,7 +158,7 @@ class Trainer:
     accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps", "tpu")
     devices: Any = MISSING
     num_nodes: int = number(at_least=1)
-    strategy: str = MISSING
+    strategy: str = choice("auto", "ddp", "ddp_find_unused_parameters_true", "fsdp")
     precision: str = choice(*PRECISIONS)
     max_epochs: int | None = number(at_least=-1)
     max_steps: int = number(at_least=-1)
@@ -160,6 +180,8 @@ class Trainer:
 
 @dataclass
 class EarlyStopping:
+    """When a run may stop before its end."""
+
     patience: int | None = number(at_least=1)
     """Validations without a better objective before a run stops; null never stops early."""
     min_delta: float = number(at_least=0)
@@ -168,6 +190,8 @@ class EarlyStopping:
 
 @dataclass
 class Checkpoint:
+    """How often a run saves where it stands."""
+
     interval_seconds: float = number(at_least=0)
     """Least time between two writes of `last.ckpt`: what a killed run can lose."""
 
@@ -186,6 +210,8 @@ class Tracking:
 
 @dataclass
 class Sweep:
+    """Where a sweep lies."""
+
     name: str | None = None
     """The sweep's folder under `outputs/sweeps`; the same name again resumes it. Null takes the time and a key."""
 
@@ -196,6 +222,8 @@ class Config:
 
     seed: int = number(at_least=0, below=2**32)
     """Draws the initial weights."""
+    num_threads: int = number(at_least=1)
+    """CPU threads of one run; kept the same on every machine, so that a run comes out the same bit for bit."""
     objective: Objective = field(default_factory=Objective)
     model: Any = None
     data: Any = None
@@ -231,11 +259,11 @@ TARGETS: dict[str, dict[str | None, type]] = {
 """The classes whose keys are known, by config group; any other `_target_` brings its own."""
 
 
-def known_keys() -> dict[str, list[type]]:
+def known_keys() -> dict[str, list[Any]]:
     """Every key of the schema, such as `optimizer.lr`, with the classes that have it."""
-    keys: dict[str, list[type]] = {}
+    keys: dict[str, list[Any]] = {}
     for top in fields(Config):
-        nested = list(TARGETS.get(top.name, {}).values()) or [top.type]
+        nested: list[Any] = list(TARGETS.get(top.name, {}).values()) or [top.type]
         keys.setdefault(top.name, []).append(Config)
         for schema in nested:
             for leaf in getattr(schema, "__dataclass_fields__", ()):

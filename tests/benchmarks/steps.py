@@ -66,7 +66,7 @@ def plain(sizes: tuple[int, int, int, int, int], threads: int) -> float:
         return (time.perf_counter() - started) / (epochs * len(loaders[0]))
 
 
-def main(repeats: int = 5) -> None:
+def main(repeats: int = 3) -> None:
     """Measures all, interleaved, and writes `results/steps.md`."""
     rows = []
     for name, sizes in SIZES.items():
