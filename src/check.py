@@ -2,8 +2,10 @@
 
 import importlib.util
 import math
+import os
 import re
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_args
 
 from hydra.experimental.callback import Callback
@@ -28,12 +30,19 @@ class CheckBeforeRun(Callback):
     """Hydra callback: a wrong config ends the process before a folder is made or torch is imported."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks the config of a single run."""
+        """Checks the config of a single run, and that its folder is free."""
         # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
         try:
             check(config)
+            _check_folder(Path(config.hydra.run.dir))
         except ConfigError as error:
             die(error)
+
+
+def _check_folder(folder: Path) -> None:
+    """A run is never written over; the further processes of a DDP run share the folder of the first."""
+    if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
+        raise ConfigError("hydra.run.dir holds a run already", str(folder), f"python -m src.train resume={folder}")
 
 
 def check(cfg: DictConfig) -> Config:

@@ -11,7 +11,6 @@ from typing import Any
 
 import lightning as L
 import torch
-from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
@@ -56,7 +55,8 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
     """Builds the data, the net with weights drawn by `cfg.seed`, and the Trainer.
 
     Raises:
-        ConfigError: where a class of the config does not take its arguments, or this machine lacks the hardware.
+        ConfigError: where this machine lacks what the Trainer is asked for.
+        InstantiationException: where a class of the config is not there or does not take its arguments.
     """
     torch.set_num_threads(cfg.num_threads)
     try:
@@ -69,8 +69,6 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
         optimizer = instantiate(cfg.optimizer, _partial_=True)
         module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale)
         return Run(data, module, trainer)
-    except InstantiationException as error:
-        raise ConfigError(" ".join(str(error.__cause__ or error).split()), remedy="see the keys: --cfg job") from error
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
 

@@ -24,6 +24,7 @@ fresh.set_forkserver_preload(["src.run"])
 
 def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str, ...] = OVERRIDES) -> None:
     """Trains in `folder`, or goes on with what is there; sends itself a signal after a step."""
+    os.environ.pop("WANDB_SERVICE", None)  # a process of its own talks to no other's W&B service
     original = journal.Journal.on_train_batch_end
 
     def stopped(self: journal.Journal, trainer: object, *rest: object) -> None:

@@ -1,5 +1,6 @@
 """What a run leaves behind."""
 
+import json
 import math
 from pathlib import Path
 
@@ -92,7 +93,7 @@ def test_run_whose_loss_is_not_finite_stops_and_ends_as_diverged(tmp_path: Path)
     record = trained(tmp_path, "optimizer=sgd", "optimizer.lr=1e20", "trainer.max_epochs=50")
     assert record.status == "diverged"
     assert len(read_history(tmp_path)) < 5
-    assert "NaN" not in (tmp_path / "record.json").read_text()
+    json.loads((tmp_path / "record.json").read_text(), parse_constant=pytest.fail)  # JSON knows no NaN
 
 
 def test_record_is_whole_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,20 +167,10 @@ def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:
     assert len(read_history(tmp_path)) == 3
 
 
-@pytest.mark.parametrize(
-    ("overrides", "told"),
-    [
-        (("model._target_=src.models.TwoLayerNett",), "TwoLayerNett"),
-        (("+model.depth=3", "model._target_=torch.nn.Identity2"), "Identity2"),
-        (("optimizer._target_=torch.optim.Adma",), "Adma"),
-        (("trainer.accelerator=gpu",), "gpu"),
-    ],
-)
-def test_what_cannot_be_built_is_a_config_error(overrides: tuple[str, ...], told: str) -> None:
-    if "gpu" in told and torch.cuda.is_available():
-        pytest.skip("this machine has a GPU")
-    with pytest.raises(ConfigError, match=told):
-        build(check(composed(*overrides)))
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_hardware_that_is_not_there_is_a_config_error() -> None:
+    with pytest.raises(ConfigError, match="gpu"):
+        build(check(composed("trainer=gpu")))
 
 
 def test_defaults_are_at_least_as_good_as_ridge_regression(tmp_path: Path) -> None:
