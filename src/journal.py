@@ -12,6 +12,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
+from src.module import Regressor
 from src.progress import Progress
 from src.record import History, Row, read_history
 from src.tracking import Tracker
@@ -54,7 +55,6 @@ class Journal(Checkpoint):
         self._interval = cfg.checkpoint.interval_seconds
         self._tracker = tracker
         self._progress = progress
-        self._validated = False
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = 0.0
         self._steps = self._epochs = 0
@@ -88,11 +88,10 @@ class Journal(Checkpoint):
         if self._signum is not None and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._stop(trainer)
 
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._validated = True
-
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        row = self._row(trainer)
+        assert isinstance(pl_module, Regressor)
+        row = self._row(trainer, pl_module.metrics)
+        pl_module.metrics = {}
         self._epochs = int(row["epoch"]) + 1
         if self._history is not None:
             self._history.add(row)
@@ -127,13 +126,9 @@ class Journal(Checkpoint):
     def _seconds(self) -> float:
         return max(self._earlier + time.perf_counter() - self._started, 1e-9)
 
-    def _row(self, trainer: L.Trainer) -> Row:
-        metrics = trainer.callback_metrics
-        fresh = [name for name in metrics if self._validated or not name.startswith("val/")]
-        self._validated = False
-        row: Row = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
-        row["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
-        return row | {name: metrics[name].item() for name in fresh}
+    def _row(self, trainer: L.Trainer, metrics: dict[str, float]) -> Row:
+        about = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
+        return about | {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
 
     def _is_best(self, row: Row) -> bool:
         value = row.get(self._metric, math.nan)

@@ -3,11 +3,13 @@
 Shapes: B rows of a batch, N rows of a split, D features, O targets.
 """
 
+import inspect
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
@@ -71,12 +73,24 @@ class Regressor(L.LightningModule):
         optimizer: makes the optimizer of the net's parameters.
         scheduler: makes Lightning's scheduler config, or None.
         scale: how the data was standardised; it is kept in the checkpoint.
+        monitor: the metric that Lightning's callbacks and schedulers are to know of.
+
+    Attributes:
+        metrics: the latest epoch's, such as `val/loss`, added split by split; whoever reads them empties them.
     """
 
     def __init__(
-        self, net: nn.Module, loss: nn.Module, optimizer: MakeOptimizer, scheduler: MakeScheduler, scale: Scale
+        self,
+        net: nn.Module,
+        loss: nn.Module,
+        optimizer: MakeOptimizer,
+        scheduler: MakeScheduler,
+        scale: Scale,
+        monitor: str,
     ) -> None:
         super().__init__()
+        self.metrics: dict[str, float] = {}
+        self._monitor = monitor
         self.net = net
         self.loss = loss
         self._make_optimizer = optimizer
@@ -85,6 +99,13 @@ class Regressor(L.LightningModule):
             self.register_buffer(name, value)
         reduction = getattr(loss, "reduction", "mean")
         self.scores = nn.ModuleDict({split: Scores(scale.target_std, reduction) for split in ("fit", "val", "test")})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Lightning writes this name at every hook, 40 times a step, and nn.Module looks every write up in its tables.
+        if name == "_current_fx_name":
+            self.__dict__[name] = value
+        else:
+            super().__setattr__(name, value)
 
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (B, O) from features (B, D), both standardised."""
@@ -99,6 +120,9 @@ class Regressor(L.LightningModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "test")
 
+    # Lightning asks for the signature at every step; kept here, it is not worked out anew.
+    training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
     def on_train_epoch_end(self) -> None:
         self._log("train", "fit")
 
@@ -112,6 +136,16 @@ class Regressor(L.LightningModule):
         optimizer = self._make_optimizer(self.net.parameters())
         scheduler = self._make_scheduler(optimizer, self.trainer)
         return {"optimizer": optimizer, "lr_scheduler": scheduler} if scheduler else optimizer  # type: ignore
+
+    def optimizer_step(
+        self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
+    ) -> None:
+        # Lightning's own way leads through three wrappers, which matter for clipping and for scaled gradients only.
+        scales = isinstance(self.trainer.precision_plugin, MixedPrecision)
+        if self.trainer.gradient_clip_val is None and not scales:
+            optimizer.optimizer.step(optimizer_closure)
+        else:
+            super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
@@ -137,6 +171,7 @@ class Regressor(L.LightningModule):
         return loss
 
     def _log(self, split: str, scores: str) -> None:
-        values = self.scores[scores].summed_up()
-        several = self.trainer.world_size > 1  # the values are the same in every process, but Lightning wants to hear it
-        self.log_dict({f"{split}/{name}": value for name, value in values.items()}, sync_dist=several)
+        values = {f"{split}/{name}": value.item() for name, value in self.scores[scores].summed_up().items()}
+        self.metrics |= values
+        if self._monitor in values:  # Lightning's own log costs more than an epoch's validation: for one metric only
+            self.log(self._monitor, values[self._monitor], sync_dist=self.trainer.world_size > 1)

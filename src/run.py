@@ -4,6 +4,7 @@ import logging
 import os
 import time
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
@@ -67,7 +69,7 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
         L.seed_everything(cfg.seed, verbose=False)
         net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
         optimizer = instantiate(cfg.optimizer, _partial_=True)
-        module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale)
+        module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
         return Run(data, module, trainer)
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
@@ -157,13 +159,13 @@ def _train(cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoi
 
 
 def _test(run: Run, checkpoint: Path) -> dict[str, float]:
-    scores = run.trainer.test(run.module, run.data, ckpt_path=checkpoint, verbose=False, weights_only=True)
-    return dict(scores[0])
+    run.trainer.test(run.module, run.data, ckpt_path=checkpoint, verbose=False, weights_only=True)
+    return run.module.metrics
 
 
 def _trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
     """Lightning's Trainer, without the parts that the journal does with less work at every step."""
-    settings = dict(vars(cfg.trainer))
+    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler()}
     if cfg.data.get("val_fraction") == 0:
         settings["limit_val_batches"] = 0
     return L.Trainer(
@@ -175,6 +177,16 @@ def _trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
         enable_checkpointing=bool(callbacks),
         num_sanity_val_steps=0,
     )
+
+
+class _NoProfiler(PassThroughProfiler):
+    """Profiles nothing, at a tenth of what it costs Lightning's own to profile nothing 25 times a step."""
+
+    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
+        return _NOTHING
+
+
+_NOTHING = nullcontext()
 
 
 def _early_stopping(cfg: Config) -> list[Callback]:
