@@ -4,7 +4,7 @@ YAML chooses the values and Hydra composes them; `check` turns the result into a
 `ConfigError`. A group whose `_target_` is not listed in `TARGETS` (a user's own class) keeps its own keys.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 from omegaconf import MISSING
@@ -257,15 +257,3 @@ TARGETS: dict[str, dict[str | None, type]] = {
     },
 }
 """The classes whose keys are known, by config group; any other `_target_` brings its own."""
-
-
-def known_keys() -> dict[str, list[Any]]:
-    """Every key of the schema, such as `optimizer.lr`, with the classes that have it."""
-    keys: dict[str, list[Any]] = {}
-    for top in fields(Config):
-        nested: list[Any] = list(TARGETS.get(top.name, {}).values()) or [top.type]
-        keys.setdefault(top.name, []).append(Config)
-        for schema in nested:
-            for leaf in getattr(schema, "__dataclass_fields__", ()):
-                keys.setdefault(f"{top.name}.{leaf}", []).append(schema)
-    return keys

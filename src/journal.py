@@ -4,6 +4,7 @@ import math
 import signal
 import threading
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,7 +14,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
 from src.module import Regressor
-from src.progress import Progress
+from src.progress import Progress, SweepProgress
 from src.record import History, Row, read_history
 from src.tracking import Tracker
 
@@ -30,35 +31,37 @@ class Interrupted(Exception):
         self.signum = signum
 
 
-class Journal(Checkpoint):
-    """Keeps a run's history and checkpoints, shows progress, stops on SIGTERM and Ctrl-C, notices divergence.
+class Journal(Checkpoint, ABC):
+    """Keeps what happens in a training: its clock, its last checkpoint, and the signals that stop it.
 
     One callback does it all because Lightning pays for every callback at every step. It is a `Checkpoint`, since
     Lightning calls those last, when the epoch's metrics are all there. (Lightning's own ModelCheckpoint warns of
     every folder that a run goes on in.)
 
     Args:
-        folder: the run folder.
-        cfg: the run's config.
-        tracker: gets every row.
+        last_checkpoint: where the training can go on from, written every so often and at its end.
+        cfg: the config; of a stack, any trial's.
         progress: shown at every epoch.
     """
 
-    def __init__(self, folder: Path, cfg: Config, tracker: Tracker, progress: Progress) -> None:
-        self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
-        self.last_checkpoint = folder / "checkpoints" / "last.ckpt"
-        self.diverged_at: int | None = None
-        self.best: Row = {}
-        self._folder = folder
-        self._metric = cfg.objective.metric
-        self._sign = 1 if cfg.objective.direction == "minimize" else -1
+    def __init__(self, last_checkpoint: Path, cfg: Config, progress: Progress | SweepProgress) -> None:
+        self.last_checkpoint = last_checkpoint
+        self.metric = cfg.objective.metric
+        self.sign = 1 if cfg.objective.direction == "minimize" else -1
         self._interval = cfg.checkpoint.interval_seconds
-        self._tracker = tracker
         self._progress = progress
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = 0.0
-        self._steps = self._epochs = 0
+        self._steps = 0
         self._handlers: dict[int, Any] = {}
+
+    @abstractmethod
+    def begin(self, trainer: L.Trainer) -> None:
+        """Called once the training's own state is restored and before its first epoch."""
+
+    @abstractmethod
+    def epoch_ended(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        """Keeps the epoch's metrics, and tells the trainer to stop where the training is over."""
 
     def timing(self) -> dict[str, float]:
         """Training steps, steps per second, and the share of the time that was spent outside of them."""
@@ -71,11 +74,8 @@ class Journal(Checkpoint):
         }
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._history = History(self._folder, keep_below=self._epochs) if trainer.is_global_zero else None
-        for row in read_history(self._folder)[: self._epochs]:
-            self._is_best(row)
-            self._tracker.log(row)
         self._handlers = self._listen()
+        self.begin(trainer)
         self._started = self._last_saved = time.perf_counter()
 
     def on_train_batch_start(self, *_: Any) -> None:
@@ -89,18 +89,7 @@ class Journal(Checkpoint):
             self._stop(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        assert isinstance(pl_module, Regressor)
-        row = self._row(trainer, pl_module.metrics)
-        pl_module.metrics = {}
-        self._epochs = int(row["epoch"]) + 1
-        if self._history is not None:
-            self._history.add(row)
-        self._tracker.log(row)
-        if self._is_best(row) and not trainer.fast_dev_run:
-            trainer.save_checkpoint(self.best_checkpoint, weights_only=True)
-        self._progress.show(row, self.best.get(self._metric))
-        if not math.isfinite(row["train/loss"]):
-            self.diverged_at, trainer.should_stop = int(row["epoch"]), True
+        self.epoch_ended(trainer, pl_module)
         if time.perf_counter() - self._last_saved >= self._interval:
             self._save(trainer)
         if self._signum is not None:
@@ -117,24 +106,14 @@ class Journal(Checkpoint):
         self._handlers = {}
 
     def state_dict(self) -> dict[str, Any]:
-        return {"steps": self._steps, "epochs": self._epochs, "in_steps": self._in_steps, "seconds": self._seconds()}
+        return {"steps": self._steps, "in_steps": self._in_steps, "seconds": self._seconds()}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._steps, self._epochs = state_dict["steps"], state_dict["epochs"]
-        self._in_steps, self._earlier = state_dict["in_steps"], state_dict["seconds"]
+        self._steps, self._in_steps = state_dict["steps"], state_dict["in_steps"]
+        self._earlier = state_dict["seconds"]
 
     def _seconds(self) -> float:
         return max(self._earlier + time.perf_counter() - self._started, 1e-9)
-
-    def _row(self, trainer: L.Trainer, metrics: dict[str, float]) -> Row:
-        about = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
-        return about | {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
-
-    def _is_best(self, row: Row) -> bool:
-        value = row.get(self._metric, math.nan)
-        better = math.isfinite(value) and not (self.best and self._sign * (value - self.best[self._metric]) >= 0)
-        self.best = row if better else self.best
-        return better
 
     def _save(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.last_checkpoint)
@@ -155,3 +134,65 @@ class Journal(Checkpoint):
         if self._signum is not None:
             raise KeyboardInterrupt
         self._signum = signum
+
+
+class RunJournal(Journal):
+    """Keeps one run's history and best checkpoint, tracks it, and notices when it diverges.
+
+    Args:
+        folder: the run folder.
+        cfg: the run's config.
+        tracker: gets every row.
+        progress: shown at every epoch.
+
+    Attributes:
+        best: the row of the best epoch, empty while there is none.
+        diverged_at: the epoch whose training loss was not finite.
+    """
+
+    def __init__(self, folder: Path, cfg: Config, tracker: Tracker, progress: Progress) -> None:
+        super().__init__(folder / "checkpoints" / "last.ckpt", cfg, progress)
+        self._bar = progress
+        self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
+        self.best: Row = {}
+        self.diverged_at: int | None = None
+        self._folder = folder
+        self._tracker = tracker
+        self._epochs = 0
+
+    def begin(self, trainer: L.Trainer) -> None:
+        self._history = History(self._folder, keep_below=self._epochs) if trainer.is_global_zero else None
+        for row in read_history(self._folder)[: self._epochs]:
+            self._is_best(row)
+            self._tracker.log(row)
+
+    def epoch_ended(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, Regressor)
+        row = self._row(trainer, module.metrics)
+        module.metrics = {}
+        self._epochs = int(row["epoch"]) + 1
+        if self._history is not None:
+            self._history.add(row)
+        self._tracker.log(row)
+        if self._is_best(row) and not trainer.fast_dev_run:
+            trainer.save_checkpoint(self.best_checkpoint, weights_only=True)
+        self._bar.show(row, self.best.get(self.metric))
+        if not math.isfinite(row["train/loss"]):
+            self.diverged_at, trainer.should_stop = int(row["epoch"]), True
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"epochs": self._epochs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._epochs = state_dict["epochs"]
+
+    def _row(self, trainer: L.Trainer, metrics: dict[str, float]) -> Row:
+        about = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
+        return about | {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
+
+    def _is_best(self, row: Row) -> bool:
+        value = row.get(self.metric, math.nan)
+        better = math.isfinite(value) and not (self.best and self.sign * (value - self.best[self.metric]) >= 0)
+        self.best = row if better else self.best
+        return better

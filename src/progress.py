@@ -1,7 +1,7 @@
 """What a person sees while a run trains and when it has ended."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -50,6 +50,65 @@ class Progress:
             self._console.print(f"epoch {epoch:>{len(str(self._max_epochs))}}  {told}", highlight=False)
 
     def close(self) -> None:
+        """Leaves the bar as it stands."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class SweepProgress:
+    """One bar for a whole sweep in a terminal; elsewhere a line for every trial that has ended.
+
+    Args:
+        metric: the objective's metric.
+        num_trials: of the sweep.
+        num_ended: how many of them ended in an earlier launch.
+        console: where to show it.
+    """
+
+    def __init__(self, metric: str, num_trials: int, num_ended: int, console: Console) -> None:
+        self._metric, self._num_trials, self._num_ended = metric, num_trials, num_ended
+        self._console = console
+        self._size, self._max_epochs, self._next = 1, 1, 0.0
+        self._bar: Bar | None = None
+        if console.is_terminal:
+            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
+            self._bar = Bar(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)
+            self._task = self._bar.add_task(f"{num_trials} trials", total=num_trials, completed=num_ended, told="")
+            self._bar.start()
+
+    def start_stack(self, size: int, max_epochs: int | None) -> None:
+        """Tells of a stack that begins to train."""
+        self._size, self._max_epochs = size, max(max_epochs or 1, 1)
+        if self._bar is None:
+            self._console.print(f"training {size} trials as one stack", highlight=False)
+
+    def show_epoch(self, epoch: int, best: float) -> None:
+        """Tells of an epoch of a stack: the share of its epochs counts as a share of its trials."""
+        now = time.perf_counter()
+        if self._bar is not None and now >= self._next:
+            share = self._size * (epoch + 1) / self._max_epochs
+            told = f"epoch {epoch + 1}/{self._max_epochs} of {self._size} in a stack  best {self._metric} {best:.4g}"
+            self._bar.update(self._task, completed=min(self._num_ended + share, self._num_trials), told=told)
+            self._bar.refresh()
+            self._next = now + _REFRESH_SECONDS
+
+    def trial_ended(self, record: Record, overrides: Sequence[str]) -> None:
+        """Tells of a trial that has ended."""
+        self._num_ended += 1
+        if self._bar is not None:
+            self._bar.update(self._task, completed=self._num_ended, refresh=self._num_ended == self._num_trials)
+            return
+        came_out = record.error if record.objective is None else f"{self._metric} {record.objective:.4g}"
+        name = " ".join(overrides) or record.key
+        self._console.print(
+            f"{self._num_ended:>{len(str(self._num_trials))}}/{self._num_trials} {record.status}  {name}  {came_out}",
+            highlight=False, soft_wrap=True, markup=False,
+        )  # fmt: skip
+
+    def close(self) -> None:
+        """A stack has ended; the bar stays for the next one."""
+
+    def end(self) -> None:
         """Leaves the bar as it stands."""
         if self._bar is not None:
             self._bar.stop()

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,8 @@ from src.errors import ConfigError
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "failed", "diverged", "pruned")
+ENDED = ("finished", "diverged", "pruned")
+"""What is not trained again: the same config would come out the same."""
 Row = dict[str, float]
 
 
@@ -107,15 +110,17 @@ class History:
             self._columns += new
             self._rewrite()
             return
-        with self._path.open("a", newline="") as file:
-            csv.writer(file).writerow(self._cells(row))
-
-    def _cells(self, row: Row) -> list[str]:
-        return [repr(row[name]) if name in row else "" for name in self._columns]
+        with self._path.open("a") as file:
+            file.write(_line(self._columns, row))
 
     def _rewrite(self) -> None:
-        lines = [self._columns] * bool(self._columns) + [self._cells(row) for row in self.rows]
-        _replace(self._path, "".join(",".join(line) + "\n" for line in lines))
+        _replace(self._path, _table(self._columns, self.rows))
+
+
+def write_history(folder: Path, rows: Sequence[Row]) -> None:
+    """Writes a whole history at once."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    _replace(folder / "metrics.csv", _table(columns, rows))
 
 
 def read_history(folder: Path) -> list[Row]:
@@ -124,6 +129,15 @@ def read_history(folder: Path) -> list[Row]:
     text = path.read_text() if path.is_file() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()
     return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
+
+
+def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
+    head = [",".join(columns) + "\n"] if columns else []
+    return "".join([*head, *(_line(columns, row) for row in rows)])
+
+
+def _line(columns: Sequence[str], row: Row) -> str:
+    return ",".join(repr(row[name]) if name in row else "" for name in columns) + "\n"
 
 
 def _number(cell: str) -> float:

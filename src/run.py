@@ -25,7 +25,7 @@ from src.check import check
 from src.config import Config
 from src.data.base import TabularData
 from src.errors import ConfigError
-from src.journal import Interrupted, Journal
+from src.journal import Interrupted, RunJournal
 from src.module import MakeScheduler, Regressor
 from src.progress import Progress, short, summary
 from src.provenance import provenance
@@ -60,17 +60,43 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
         ConfigError: where this machine lacks what the Trainer is asked for.
         InstantiationException: where a class of the config is not there or does not take its arguments.
     """
+    trainer = build_trainer(cfg, callbacks or [])
+    data = build_data(cfg)
+    L.seed_everything(cfg.seed, verbose=False)
+    net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
+    optimizer = instantiate(cfg.optimizer, _partial_=True)
+    module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
+    return Run(data, module, trainer)
+
+
+def build_data(cfg: Config) -> TabularData:
+    """The dataset, loaded, split and standardised in the precision that is trained in."""
+    data = instantiate(cfg.data)
+    data.dtype = torch.float64 if cfg.trainer.precision.startswith("64") else torch.float32
+    data.setup()
+    return data
+
+
+def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
+    """Lightning's Trainer, without the parts that the journal does with less work at every step.
+
+    Raises:
+        ConfigError: where this machine lacks what the Trainer is asked for.
+    """
     torch.set_num_threads(cfg.num_threads)
+    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler()}
+    if cfg.data.get("val_fraction") == 0:
+        settings["limit_val_batches"] = 0
     try:
-        trainer = _trainer(cfg, callbacks or [])
-        data = instantiate(cfg.data)
-        data.dtype = _dtype(cfg.trainer.precision)
-        data.setup()
-        L.seed_everything(cfg.seed, verbose=False)
-        net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
-        optimizer = instantiate(cfg.optimizer, _partial_=True)
-        module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
-        return Run(data, module, trainer)
+        return L.Trainer(
+            **settings,
+            callbacks=callbacks,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=bool(callbacks),
+            num_sanity_val_steps=0,
+        )
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
 
@@ -107,6 +133,9 @@ def resume(folder: Path) -> Record:
     if record.status == "finished":
         summary(record, folder, Console())
         return record
+    if record.stack is not None:
+        law = f"{folder.name} is a trial of a sweep and goes on with it"
+        raise ConfigError(law, remedy=f"python -m src.resume {folder.parent}")
     _refuse_if_alive(record, folder)
     last = folder / "checkpoints" / "last.ckpt"
     record.status, record.error = "running", None
@@ -117,7 +146,7 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
     started = time.perf_counter()
     main = rank_zero_only.rank == 0  # only one of several processes writes
     record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
-    record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, _device(cfg))
+    record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
     try:
         if main:
@@ -135,7 +164,7 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
     record.timing["seconds"] = round(time.perf_counter() - started, 3)
     if main:
         records.write(folder, record)
-        tracker.finish(_told(record), exit_code=int(record.status != "finished"))
+        tracker.finish(told(record), exit_code=int(record.status != "finished"))
         summary(record, folder, Console())
     return record
 
@@ -143,7 +172,7 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
 def _train(cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
     console = Console(quiet=rank_zero_only.rank != 0)
-    journal = Journal(folder, cfg, tracker, Progress(cfg.objective.metric, cfg.trainer.max_epochs, console))
+    journal = RunJournal(folder, cfg, tracker, Progress(cfg.objective.metric, cfg.trainer.max_epochs, console))
     run = build(cfg, [journal, *_early_stopping(cfg)])
     run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
@@ -161,22 +190,6 @@ def _train(cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoi
 def _test(run: Run, checkpoint: Path) -> dict[str, float]:
     run.trainer.test(run.module, run.data, ckpt_path=checkpoint, verbose=False, weights_only=True)
     return run.module.metrics
-
-
-def _trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
-    """Lightning's Trainer, without the parts that the journal does with less work at every step."""
-    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler()}
-    if cfg.data.get("val_fraction") == 0:
-        settings["limit_val_batches"] = 0
-    return L.Trainer(
-        **settings,
-        callbacks=callbacks,
-        logger=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=bool(callbacks),
-        num_sanity_val_steps=0,
-    )
 
 
 class _NoProfiler(PassThroughProfiler):
@@ -215,30 +228,28 @@ def _mode(cfg: Config) -> str:
     return cfg.objective.direction[:3]
 
 
-def _dtype(precision: str) -> torch.dtype:
-    return torch.float64 if precision.startswith("64") else torch.float32
-
-
-def _device(cfg: Config) -> str:
+def device_name(cfg: Config) -> str:
+    """What a run is trained on: `cpu`, or a GPU's name."""
     wanted = cfg.trainer.accelerator in ("auto", "gpu", "cuda")
-    return torch.cuda.get_device_name() if wanted and torch.cuda.is_available() else cfg.trainer.accelerator
+    return torch.cuda.get_device_name() if wanted and torch.cuda.is_available() else "cpu"
+
+
+def wandb_config(values: Any, record: Record) -> dict[str, Any]:
+    """A W&B run's config: the resolved values, the key, and where the run comes from."""
+    git = record.provenance["git"] or {}
+    source = record.provenance | {"git": {name: git.get(name) for name in ("sha", "dirty")}}
+    return {**values, "key": record.key, "provenance": source}
 
 
 def _tracker(cfg: Config, folder: Path, config: DictConfig, record: Record) -> Tracker:
-    """Opens the W&B run; its config holds the resolved values and where they come from."""
-    values = OmegaConf.to_container(config, resolve=True)
-    assert isinstance(values, dict)
-    source = {name: value for name, value in record.provenance.items() if name != "git"}
-    git = record.provenance["git"] or {}
-    source["git"] = {name: git.get(name) for name in ("sha", "dirty")}
-    told = {str(name): value for name, value in values.items()} | {"key": record.key, "provenance": source}
+    values = wandb_config(OmegaConf.to_container(config, resolve=True), record)
     name, run_id = run_name(record.overrides, record.key), record.wandb.get("id")
-    tracker = track(folder, cfg.tracking, told, name=name, group=cfg.sweep.name, run_id=run_id)
+    tracker = track(folder, cfg.tracking, values, name=name, group=cfg.sweep.name, run_id=run_id)
     record.wandb = dict(tracker.info)
     return tracker
 
 
-def _told(record: Record) -> dict[str, Any]:
+def told(record: Record) -> dict[str, Any]:
     """What W&B's summary cannot know from the history: it keeps each metric's own best value by itself."""
     tested = {name: value for name, value in record.metrics.items() if name.startswith("test/")}
     return tested | {"objective": record.objective, "best_epoch": record.timing["best_epoch"]}

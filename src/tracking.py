@@ -70,7 +70,7 @@ class WandbTracker:
         self._replaced = _unsynced(folder) if run_id else []
         self._forget_replaced()
         self._run = wandb.init(
-            id=run_id or secrets.token_hex(4),
+            id=run_id or new_id(),
             resume="allow" if run_id else None,
             dir=folder,
             mode=mode,
@@ -134,6 +134,11 @@ def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identit
     except Exception as error:  # as above
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)
         return NullTracker()
+
+
+def new_id() -> str:
+    """A W&B id that no other run has."""
+    return secrets.token_hex(4)
 
 
 def run_name(overrides: Sequence[str], key: str) -> str:

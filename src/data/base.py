@@ -1,22 +1,21 @@
-"""What every dataset does: split, standardise, and hand out batches as slices of tensors.
+"""What every dataset does: split, standardise, and hand out batches.
 
-Shapes: N rows, B rows of a batch, D features, O targets.
+Shapes: N rows, D features, O targets.
 """
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 import lightning as L
 import numpy as np
 import torch
 from torch import Tensor
 
+from src.data.batches import Batches
 from src.data.split import draw_split
 
-_CACHE_BYTES = 2**20
 
 @dataclass
 class Arrays:
@@ -37,7 +36,10 @@ class Arrays:
 
 @dataclass
 class Scale:
-    """How features and targets were standardised: `(value - mean) / std`, each mean and std of shape D or O."""
+    """How features and targets were standardised: `(value - mean) / std`, each mean and std of shape D or O.
+
+    A feature that is constant in the rows measured has std inf, so it is 0 in every row.
+    """
 
     feature_mean: Tensor
     feature_std: Tensor
@@ -47,86 +49,23 @@ class Scale:
     @classmethod
     def measured_on(cls, arrays: Arrays, rows: np.ndarray, standardize: bool) -> "Scale":
         """The scale of some rows; mean 0 and std 1 where nothing is to be standardised."""
-        return cls(*_mean_std(arrays.features[rows], standardize), *_mean_std(arrays.targets[rows], standardize))
+        features, targets = arrays.features[rows], arrays.targets[rows]
+        if not standardize:
+            return cls(*_unscaled(features.shape[1]), *_unscaled(targets.shape[1]))
+        # A feature that is constant on the train split is 0 there, so its weights get no gradient and stay as they were
+        # drawn: no other value may reach them later, and value / inf is 0. Not so a target: predictions are multiplied
+        # by its std, and it is still judged by its distance from them.
+        return cls(*_mean_std(features, if_constant=math.inf), *_mean_std(targets, if_constant=1.0))
 
 
-class Batches:
-    """Batches of tensors that fit in memory: one permutation an epoch, then slices; no per-sample Python work.
+class Common(TypedDict):
+    """The arguments of `TabularData`, for a dataset that passes them on."""
 
-    It takes the place of a DataLoader, and can go on in the middle of an epoch (`state_dict`).
-
-    Args:
-        tensors: features N x D and targets N x O, on the device where they are used.
-        batch_size: rows of a batch; the last batch of an epoch may be smaller.
-        epoch: the number of the epoch that is being trained.
-        seed: with the epoch it draws the order; None keeps the rows as they are.
-        rank: this process among `world_size`; each takes every `world_size`-th row of the order.
-    """
-
-    def __init__(
-        self,
-        tensors: tuple[Tensor, ...],
-        batch_size: int,
-        epoch: Callable[[], int] = lambda: 0,
-        seed: int | None = None,
-        rank: int = 0,
-        world_size: int = 1,
-    ) -> None:
-        self.tensors = tensors
-        self.batch_size = batch_size
-        self._epoch = epoch
-        self._seed = seed
-        self._rank, self._world_size = rank, world_size
-        self._position = (0, 0)  # epoch, batches of it handed out
-        self._resume_at = (-1, 0)
-
-    def __len__(self) -> int:
-        return math.ceil(self._num_rows() / self.batch_size)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, ...]]:
-        epoch = self._epoch()
-        start = self._resume_at[1] if epoch == self._resume_at[0] else 0
-        self._resume_at = (-1, 0)
-        for number, batch in enumerate(self._slices(self._order(epoch))):
-            if number >= start:
-                self._position = (epoch, number + 1)
-                yield batch
-
-    def state_dict(self) -> dict[str, int]:
-        """Where in which epoch the batches stand."""
-        return {"epoch": self._position[0], "batch": self._position[1]}
-
-    def load_state_dict(self, state: dict[str, int]) -> None:
-        """Lets the next pass over that epoch start after the batches that were handed out."""
-        self._position = self._resume_at = (state["epoch"], state["batch"])
-
-    def _slices(self, order: Tensor | None) -> Iterator[tuple[Tensor, ...]]:
-        """Batches in an order, gathered a cacheful at a time: fewer gathers than batches, no second copy of the data."""
-        if order is None:
-            yield from zip(*(tensor.split(self.batch_size) for tensor in self.tensors), strict=True)
-            return
-        row_bytes = sum(tensor[:1].nbytes for tensor in self.tensors)
-        batches = max(1, _CACHE_BYTES // (row_bytes * self.batch_size))
-        for rows in order.split(batches * self.batch_size):
-            gathered = (tensor.index_select(0, rows).split(self.batch_size) for tensor in self.tensors)
-            yield from zip(*gathered, strict=True)
-
-    def _num_rows(self) -> int:
-        rows = len(self.tensors[0])
-        shared = math.ceil(rows / self._world_size)  # each process trains on equally many rows
-        return shared if self._seed is not None else len(range(self._rank, rows, self._world_size))
-
-    def _order(self, epoch: int) -> Tensor | None:
-        """The rows that this process takes, or None for all of them as they are."""
-        rows = len(self.tensors[0])
-        if self._seed is None and self._world_size == 1:
-            return None
-        if self._seed is None:
-            order = np.arange(rows)[self._rank :: self._world_size]
-        else:
-            drawn = np.random.default_rng([self._seed, epoch]).permutation(rows)
-            order = np.resize(drawn, self._num_rows() * self._world_size)[self._rank :: self._world_size]
-        return torch.from_numpy(order).to(self.tensors[0].device)
+    seed: int
+    batch_size: int
+    val_fraction: float
+    test_fraction: float
+    standardize: bool
 
 
 class TabularData(L.LightningDataModule, ABC):
@@ -161,10 +100,12 @@ class TabularData(L.LightningDataModule, ABC):
 
     @property
     def input_dim(self) -> int:
+        """D."""
         return len(self.feature_names)
 
     @property
     def output_dim(self) -> int:
+        """O."""
         return len(self.target_names)
 
     def setup(self, stage: str = "") -> None:
@@ -190,13 +131,20 @@ class TabularData(L.LightningDataModule, ABC):
         return features.to(self.dtype), targets.to(self.dtype)
 
     def train_dataloader(self) -> Batches:
+        """The train split in batches, in another order at every epoch."""
         return self._batches("train", self.batch_size, self.seed)
 
     def val_dataloader(self) -> Batches:
+        """The validation split, in its own order."""
         return self._whole("val")
 
     def test_dataloader(self) -> Batches:
+        """The test split, in its own order."""
         return self._whole("test")
+
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        """Nothing to do: `Batches` holds the data where it is used."""
+        return batch
 
     def _whole(self, split: str) -> Batches:
         """A split in batches as large as memory takes without thought."""
@@ -212,9 +160,11 @@ class TabularData(L.LightningDataModule, ABC):
         )
 
 
-def _mean_std(values: np.ndarray, standardize: bool) -> tuple[Tensor, Tensor]:
-    mean, std = np.zeros(values.shape[1]), np.ones(values.shape[1])
-    if standardize:
-        mean, std = values.mean(axis=0), values.std(axis=0)
-    # A constant column carries nothing: it becomes 0. Its std as computed need not be 0: that of 0.1 is 1e-17.
-    return torch.from_numpy(mean), torch.from_numpy(np.where(np.ptp(values, axis=0) > 0, std, 1.0))
+def _unscaled(columns: int) -> tuple[Tensor, Tensor]:
+    return torch.zeros(columns, dtype=torch.float64), torch.ones(columns, dtype=torch.float64)
+
+
+def _mean_std(values: np.ndarray, if_constant: float) -> tuple[Tensor, Tensor]:
+    # The std of a constant column as computed need not be 0: that of 0.1 is 1e-17.
+    std = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), if_constant)
+    return torch.from_numpy(values.mean(axis=0)), torch.from_numpy(std)

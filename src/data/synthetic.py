@@ -3,11 +3,11 @@
 Shapes: N rows, D features, H hidden units of the teacher, O targets.
 """
 
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 
-from src.data.base import Arrays, TabularData
+from src.data.base import Arrays, Common, TabularData
 
 
 class Synthetic(TabularData):
@@ -23,7 +23,13 @@ class Synthetic(TabularData):
     """
 
     def __init__(
-        self, num_rows: int, input_dim: int, output_dim: int, teacher_dim: int | None, noise: float, **common: Any
+        self,
+        num_rows: int,
+        input_dim: int,
+        output_dim: int,
+        teacher_dim: int | None,
+        noise: float,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self._shape = (num_rows, input_dim, output_dim)

@@ -1,14 +1,15 @@
-"""A user's CSV or Parquet table as a dataset; the rules that turn it into numbers are told in `frame.py`."""
+"""A user's CSV or Parquet table as a dataset; the rules are told in `frame.py` and `encoding.py`."""
 
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
-from src.data.base import Arrays, Scale, TabularData
-from src.data.frame import Encoding, Frame, encode, feature_names, measure, read_rows, read_table
+from src.data.base import Arrays, Common, Scale, TabularData
+from src.data.encoding import Encoding, encode, feature_names, measure
+from src.data.frame import Frame, read_rows, read_table
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,7 @@ class Table(TabularData):
     """
 
     def __init__(
-        self, path: str, target: str | Sequence[str], features: Sequence[str] | None = None, **common: Any
+        self, path: str, target: str | Sequence[str], features: Sequence[str] | None = None, **common: Unpack[Common]
     ) -> None:
         super().__init__(**common)
         self.path = path

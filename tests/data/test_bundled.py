@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from src.data.bundled import Bundled, Diabetes, Linnerud
+from src.laws import NUM_ROWS
 
 COMMON = (0, 32, 0.15, 0.15, True)
 
@@ -25,6 +26,11 @@ def test_a_bundled_dataset_has_the_rows_and_targets_it_names(
     assert arrays.target_names == targets
     assert np.isfinite(arrays.features).all()
     assert np.isfinite(arrays.targets).all()
+
+
+@pytest.mark.parametrize("dataset", [Diabetes, Linnerud])
+def test_the_check_of_a_config_knows_the_rows_of_a_bundled_dataset(dataset: type[Bundled]) -> None:
+    assert dataset(*COMMON).num_rows() == NUM_ROWS[dataset.__name__]
 
 
 def test_diabetes_is_in_clinical_units() -> None:

@@ -1,6 +1,7 @@
 """Claims about reading a user's table, and about every mistake that can be in it."""
 
 import os
+import shlex
 import subprocess
 import sys
 from datetime import date
@@ -10,9 +11,10 @@ from unittest.mock import Mock
 
 import polars as pl
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from src.data import frame
+from src.data import columns, frame
 from src.data.frame import Frame, read_rows, read_table
 from src.errors import ConfigError
 
@@ -41,7 +43,7 @@ def read(tmp_path: Path) -> Read:
 
 
 def test_reading_a_table_does_not_import_torch() -> None:
-    code = "import src.data.frame, sys; assert not {'torch', 'lightning'} & set(sys.modules)"
+    code = "import src.data.frame, src.data.encoding, sys; assert not {'torch', 'lightning'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
@@ -145,7 +147,7 @@ def test_text_is_kept_up_to_a_level_for_every_two_values(read: Read) -> None:
 
 
 def test_text_of_very_many_levels_is_left_out(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame, "MAX_LEVELS", 1)
+    monkeypatch.setattr(columns, "MAX_LEVELS", 1)
     assert read(HOUSES).features == ("area",)
 
 
@@ -170,7 +172,7 @@ for square, day in {50: "2024-01-31", 60: "2024-02-01T10:00", 70: "2024-03-01", 
 MANY = "area,price\n" + "".join(f"{i},{i}\n" for i in range(20))
 
 MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
-    "empty file": ("", "price", None, "data.path", "the file is empty"),
+    "empty file": ("", "price", None, "data.path", "the file is empty\n  got: "),
     "blank file": ("\n \n", "price", None, "data.path", "rows below its header"),
     "only a BOM": ("\ufeff", "price", None, "data.path", "whole text table"),
     "header without rows": ("area,city,price\n", "price", None, "data.path", "rows below its header"),
@@ -184,8 +186,15 @@ MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
     "no header": ("50,1\n60,2\n", "price", None, "data.target", "does the first line of the file name them?"),
     "no target": (HOUSES, None, None, "data.target", "must name a column"),
     "no target in the list": (HOUSES, [], None, "data.target", "must name a column"),
-    "target absent": (HOUSES, "prize", None, "data.target", "got: prize\n  try: price"),
+    "target absent": (HOUSES, "prize", None, "data.target", "got: prize\n  try: data.target=price "),
     "target like nothing": (HOUSES, "zzz", None, "data.target", "one of: area, city, price"),
+    "one of two targets absent": (
+        HOUSES,
+        ["prize", "area"],
+        None,
+        "data.target",
+        'got: prize\n  try: \'data.target=["price","area"]\' ',
+    ),
     "target twice": (HOUSES, ["price", "price"], None, "data.target", "each column once"),
     "target is text": (HOUSES, "city", None, "data.target", "city holds 'Oslo' and 3 more"),
     "target is partly text": (HOUSES.replace(",2\n", ",two\n"), "price", None, "data.target", "price holds 'two'\n"),
@@ -193,7 +202,7 @@ MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
     "target is infinite": (HOUSES.replace(",2\n", ",inf\n"), "price", None, "data.target", "price holds 'inf'"),
     "target never there": ("a,price\n1,\n2,NA\n", "price", None, "data.target", "a value in some row\n  got: price"),
     "target is a feature": (HOUSES, "price", ["area", "price"], "data.features", "must not hold data.target"),
-    "feature absent": (HOUSES, "price", ["areas"], "data.features", "got: areas\n  try: area"),
+    "feature absent": (HOUSES, "price", ["areas"], "data.features", "got: areas\n  try: 'data.features=[\"area\"]'"),
     "feature twice": (HOUSES, "price", ["area", "area"], "data.features", "each column once"),
     "features empty": (HOUSES, "price", [], "data.features", "must name a column"),
     "only the target": ("price\n1\n2\n", "price", None, "data.target", "a column must be left to predict from"),
@@ -221,8 +230,21 @@ def test_a_mistake_in_a_table_is_told_in_a_few_lines(read: Read, mistake: str) -
     told = str(caught.value)
     assert key in told
     assert message in told
+    assert "\n  try: " in told
     assert len(told.splitlines()) <= 4
     assert max(map(len, told.splitlines())) < 160
+
+
+@pytest.mark.parametrize("name", ["price", "price (EUR)", "Größe", 'the "old" price', "3", "a=b", "x,y"])
+def test_a_column_that_is_suggested_can_be_pasted(read: Read, name: str) -> None:
+    text = HOUSES.replace("price", '"' + name.replace('"', '""') + '"')
+    for key, wrong in {"target": (f"{name}s", None), "features": ("area", [f"{name}s"])}.items():
+        with pytest.raises(ConfigError) as caught:
+            read(text, *wrong)
+        pasted = shlex.split(str(caught.value).partition("  try: ")[2].partition("   (")[0])
+        value = OverridesParser.create().parse_override(pasted[0]).value()
+        assert pasted[0].startswith(f"data.{key}=")
+        assert value in (name, [name])
 
 
 @pytest.mark.parametrize("left", [0.01, 0.5, 0.95])
@@ -255,6 +277,8 @@ def test_a_parquet_column_that_cannot_be_a_feature_is_told(tmp_path: Path, value
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("house.csv.csv", r"that exists\n  got: .*\n  try: data.path=.*/houses.csv"),
+        ("zzz.csv", r"that exists\n  got: .*\n  try: data.path=…"),
         ("house.csv", r"that exists\n  got: .*house.csv\n  try: data.path=.*/houses.csv"),
         ("", r"not a folder\n  got: .*\n  try: data.path=.*/houses.csv"),
         ("nowhere/houses.csv", "that exists"),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from src.data.base import Arrays
+from src.data.base import Arrays, Common
 from src.data.synthetic import Synthetic
 
 
@@ -16,7 +16,7 @@ def drawn(
     seed: int = 0,
 ) -> Arrays:
     """The arrays of a synthetic dataset; by default the sizes of the PyTorch notes."""
-    common = {"seed": seed, "batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15, "standardize": True}
+    common: Common = {"seed": seed, "batch_size": 32, "val_fraction": 0.15, "test_fraction": 0.15, "standardize": True}
     return Synthetic(num_rows, input_dim, output_dim, teacher_dim, noise, **common).arrays(np.arange(num_rows))
 
 

@@ -8,7 +8,8 @@ import polars as pl
 import pytest
 import torch
 
-from src.data.frame import encode, feature_names, measure, read_rows, read_table
+from src.data.encoding import encode, feature_names, measure
+from src.data.frame import read_rows, read_table
 from src.data.split import draw_split
 from src.data.table import Table
 from src.errors import ConfigError
@@ -201,7 +202,10 @@ def test_a_single_row_can_be_predicted(csv: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("areas,city,sold\n1,Oslo,true\n", r"data.path must hold the columns.*\n  got: area\n  try: areas"),
+        (
+            "areas,city,sold\n1,Oslo,true\n",
+            r"data.path must hold the columns.*\n  got: area\n  try: rename areas to area in the file",
+        ),
         ("area,city,sold\nbig,Oslo,true\n", r"data.path must hold numbers in column area\n  got: area holds 'big'"),
         ("area,city,sold\ninf,Oslo,true\n", r"finite numbers.*\n  got: area holds 'inf'"),
         ("area,city,sold,price\n1,Oslo,true,?!\n", r"data.path.*\n  got: price holds '\?!'"),

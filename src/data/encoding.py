@@ -1,0 +1,115 @@
+"""How a table becomes numbers, measured on its train rows. Never imports torch.
+
+- Numbers: a missing value becomes the median of the train rows; if any train row misses the column, a 0/1 column
+  `<name>_missing` is added.
+- Text: one 0/1 column `<name>=<level>` for each level in the train rows. Missing is a level of its own,
+  `<name>_missing`. A level that no train row has is 0 in all of them.
+
+A later file is turned into numbers by the same encoding: its extra columns are ignored, its targets may be absent.
+
+Shapes: N rows, D encoded features, O targets.
+"""
+
+from typing import TypedDict, final
+
+import numpy as np
+import polars as pl
+
+from src.data.columns import LEAVE_OUT, check_type, finite
+from src.data.frame import Frame, absent
+from src.errors import ConfigError
+from src.suggest import closest
+
+
+@final
+class NumberColumn(TypedDict):
+    """How a column of numbers is encoded."""
+
+    name: str
+    median: float
+    has_missing: bool
+
+
+@final
+class TextColumn(TypedDict):
+    """How a column of text is encoded; the level None stands for a missing value."""
+
+    name: str
+    levels: list[str | None]
+
+
+class Encoding(TypedDict):
+    """How a table becomes numbers, in plain Python: a checkpoint that holds it loads with weights_only=True."""
+
+    features: list[NumberColumn | TextColumn]
+    targets: list[str]
+
+
+def measure(frame: Frame, train_rows: np.ndarray) -> Encoding:
+    """Measures medians and levels on some rows of a table.
+
+    Raises:
+        ConfigError: for a column of numbers that has none in these rows.
+    """
+    train = frame.rows[train_rows]
+    columns = [_measured(train[name]) for name in frame.features]
+    return {"features": columns, "targets": list(frame.targets)}
+
+
+def encode(rows: pl.DataFrame, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
+    """Turns N rows into numbers.
+
+    Args:
+        rows: of a `Frame` or of `read_rows`.
+        encoding: measured on the train rows, perhaps of another file.
+
+    Returns:
+        Features N x D, finite, and targets N x O, NaN where a target is missing or its column absent.
+
+    Raises:
+        ConfigError: for a feature column that is absent, or that holds other things than at training.
+    """
+    features = []
+    for column in encoding["features"]:
+        if column["name"] not in rows.columns:
+            law = "data.path must hold the columns that the run was trained on"
+            near = closest(column["name"], rows.columns) or "…"
+            raise absent(law, column["name"], rows.columns, f"rename {near} to {column['name']} in the file")
+        features.append(_encoded(rows[column["name"]], column))
+    nothing = pl.Series([None] * rows.height, dtype=pl.Float64)
+    targets = [finite(rows[name]) if name in rows.columns else nothing for name in encoding["targets"]]
+    return np.hstack(features), np.column_stack([target.fill_null(np.nan).to_numpy() for target in targets])
+
+
+def feature_names(encoding: Encoding) -> list[str]:
+    """Names of the D encoded features, such as `age`, `age_missing`, `city=Oslo`."""
+    names: list[str] = []
+    for column in encoding["features"]:
+        name = column["name"]
+        if "levels" in column:
+            names += [f"{name}_missing" if level is None else f"{name}={level}" for level in column["levels"]]
+        else:
+            names += [name, f"{name}_missing"] if column["has_missing"] else [name]
+    return names
+
+
+def _measured(column: pl.Series) -> NumberColumn | TextColumn:
+    if column.dtype == pl.String:
+        levels = sorted(column.drop_nulls().unique().to_list())
+        return {"name": column.name, "levels": [*levels, None] if column.has_nulls() else levels}
+    median = column.median()
+    if not isinstance(median, float):
+        law = "every feature needs a value in the train split"
+        raise ConfigError(law, f"{column.name} has none", f"another data.seed, or {LEAVE_OUT}")
+    return {"name": column.name, "median": median, "has_missing": column.has_nulls()}
+
+
+def _encoded(column: pl.Series, how: NumberColumn | TextColumn) -> np.ndarray:
+    """One or more columns, N x 1 to N x levels."""
+    if "levels" in how:
+        check_type(column)
+        text = column.cast(pl.String)
+        return np.column_stack([text.eq_missing(pl.Series([level], dtype=pl.String)) for level in how["levels"]]) * 1.0
+    numbers = finite(column)
+    parts = [numbers.fill_null(how["median"]), numbers.is_null()]
+    return np.column_stack(parts if how["has_missing"] else parts[:1]).astype(np.float64)

@@ -1,0 +1,204 @@
+"""Trains a stack and leaves every trial with the folder, record, checkpoints and W&B run that a run alone has.
+
+Shapes: K trials.
+"""
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from hydra.utils import instantiate
+
+from src import record as records
+from src.config import Config
+from src.data.base import Scale, TabularData
+from src.data.split import SPLITS
+from src.progress import SweepProgress
+from src.provenance import provenance
+from src.record import ENDED, Record, Row
+from src.run import build_data, build_trainer, device_name, told, wandb_config
+from src.stack import Stack, why_not
+from src.stack_journal import StackJournal
+from src.tracking import new_id, run_name, track
+
+_MEMORY = 2**29  # bytes that a stack may take, weights and activations together
+_LARGEST = 512  # beyond this a CPU's caches gain nothing more
+
+
+@dataclass
+class Trial:
+    """One run of a sweep.
+
+    Attributes:
+        cfg: its checked config.
+        config: the same, resolved, as plain values.
+        folder: its run folder.
+        key: hash of its config.
+        overrides: what the sweep set for it.
+    """
+
+    cfg: Config
+    config: dict[str, Any]
+    folder: Path
+    key: str
+    overrides: list[str]
+
+
+def nets_of(trials: Sequence[Trial], data: TabularData) -> list[torch.nn.Module]:
+    """A net for each trial, its weights drawn by the trial's seed as those of a run alone are."""
+    sizes = {"input_dim": data.input_dim, "output_dim": data.output_dim}
+    make = instantiate(trials[0].cfg.model, **sizes, _partial_=True)
+    nets = []
+    for trial in trials:
+        L.seed_everything(trial.cfg.seed, verbose=False)
+        nets.append(make())
+    return nets
+
+
+def room(trial: Trial) -> tuple[int, str | None]:
+    """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
+    data = build_data(trial.cfg)
+    features, targets = data.split("train")
+    net = nets_of([trial], data)[0]
+    reason = why_not([net, net], instantiate(trial.cfg.loss), (features[:2], targets[:2]))
+    if reason is not None:
+        return 1, reason
+    weights = sum(weight.numel() for weight in net.parameters())
+    activations = _activations(net, features[: data.batch_size])
+    outputs = sum(len(data.split(split)[0]) for split in SPLITS) * data.output_dim
+    numbers = 8 * weights + 4 * activations + 6 * outputs  # weights, moments, gradients and copies of the best
+    return max(1, min(_LARGEST, _MEMORY // (features.element_size() * numbers))), None
+
+
+def fit_stack(trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress) -> list[Record]:
+    """Trains K trials together.
+
+    Args:
+        trials: they differ in stackable fields only.
+        checkpoint: where the stack's own state is kept; if it is there, the stack goes on from it.
+        progress: the sweep's.
+
+    Returns:
+        The trials' records, as they are on disk.
+
+    Raises:
+        Interrupted: where a signal stopped the stack; its checkpoint is written.
+    """
+    started, cfg = time.perf_counter(), trials[0].cfg
+    kept = _start(trials)
+    progress.start_stack(len(trials), cfg.trainer.max_epochs)
+    journal = StackJournal(checkpoint, cfg, progress)
+    trainer, data = build_trainer(cfg, [journal]), build_data(cfg)
+    stack = Stack(nets_of(trials, data), instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
+    resumed = checkpoint if checkpoint.is_file() else None
+    trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
+    tested = _test(trainer, stack, journal, data)
+    timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3)}
+    extra = {"epoch": trainer.current_epoch, "global_step": trainer.global_step, **_data_state(data)}
+    for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):
+        if record.status == "running":
+            record.timing |= timing
+            _write_weights(trial.folder / "checkpoints", stack, journal, position, extra)
+            _finish(trial, record, rows, int(journal.best_epoch[position]), tested[position])
+            progress.trial_ended(record, trial.overrides)
+    return kept
+
+
+def _start(trials: Sequence[Trial]) -> list[Record]:
+    """Writes every trial's record; one that was interrupted keeps its W&B id, one that has ended is left alone."""
+    keys = [trial.key for trial in trials]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    kept = []
+    for position, trial in enumerate(trials):
+        earlier = records.read(trial.folder) if (trial.folder / "record.json").is_file() else None
+        record = earlier or Record(trial.key, trial.overrides)
+        if record.status not in ENDED:
+            record.status, record.error = "running", None
+            record.stack = {"size": len(trials), "position": position, "keys": keys}
+            record.timing = {"started": now} | record.timing
+            record.provenance = _source(trial.cfg)
+            mode, group = trial.cfg.tracking.mode, trial.cfg.sweep.name
+            identity = record.wandb.get("id") or (new_id() if mode != "disabled" else None)
+            record.wandb = {"mode": mode, "id": identity, "group": group, "url": None}
+            records.write(trial.folder, record)
+        kept.append(record)
+    return kept
+
+
+def _source(cfg: Config) -> dict[str, Any]:
+    """A trial's provenance; the diff of the code, the same for all, is kept once in the sweep's own file."""
+    source = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
+    git = source["git"]
+    return source | {"git": git and {**git, "diff": "in sweep.json" if git["diff"] else ""}}
+
+
+def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: TabularData) -> list[dict[str, float]]:
+    """Every trial's best weights on the test split."""
+    if not len(data.split("test")[0]):
+        return [{}] * stack.size
+    stack.load(journal.best_weights)
+    trainer.test(stack, data, verbose=False)
+    names, columns = list(stack.metrics), [values.tolist() for values in stack.metrics.values()]
+    return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
+def _data_state(data: TabularData) -> dict[str, Any]:
+    state = data.state_dict()
+    return {"pytorch-lightning_version": L.__version__} | ({type(data).__qualname__: state} if state else {})
+
+
+def _write_weights(folder: Path, stack: Stack, journal: StackJournal, position: int, extra: dict[str, Any]) -> None:
+    """`best.ckpt` and `last.ckpt`, with the same names inside as those of a run alone."""
+    folder.mkdir(exist_ok=True)
+    scale = {name: getattr(stack, name) for name in Scale.__annotations__}
+    for name, stacked in {"best": journal.best_weights, "last": journal.last_weights}.items():
+        weights = {f"net.{key}": value[position].clone() for key, value in zip(stack.names, stacked, strict=True)}
+        constants = {f"net.{key}": value[position].clone() for key, value in stack.constants.items()}
+        torch.save(extra | {"state_dict": weights | constants | scale}, folder / f"{name}.ckpt")
+
+
+def _finish(trial: Trial, record: Record, rows: list[Row], best_epoch: int, tested: dict[str, float]) -> None:
+    """Puts what came out into the trial's history, W&B run and, last of all, its record."""
+    best = next((row for row in rows if row["epoch"] == best_epoch), {})
+    finite = math.isfinite(rows[-1]["train/loss"])
+    record.status = "finished" if finite else "diverged"
+    record.error = None if finite else f"train/loss is not finite in epoch {rows[-1]['epoch']}"
+    record.metrics = best | (tested if best else {})
+    record.objective = best.get(trial.cfg.objective.metric)
+    record.checkpoint = "checkpoints/best.ckpt" if best else None
+    record.timing |= {"best_epoch": best.get("epoch"), "steps": rows[-1]["trainer/global_step"]}
+    records.write_history(trial.folder, rows)
+    _track(trial, record, rows)
+    records.write(trial.folder, record)
+
+
+def _track(trial: Trial, record: Record, rows: list[Row]) -> None:
+    """Tracks a trial as a whole once it has ended: one W&B run is open at a time, however many trials there are."""
+    identity = {"name": run_name(trial.overrides, trial.key), "group": trial.cfg.sweep.name}
+    config = wandb_config(trial.config, record)
+    tracker = track(trial.folder, trial.cfg.tracking, config, run_id=record.wandb["id"], **identity)
+    record.wandb = dict(tracker.info)
+    for row in rows:
+        tracker.log(row)
+    tracker.finish(told(record), exit_code=int(record.status != "finished"))
+
+
+def _activations(net: torch.nn.Module, features: torch.Tensor) -> int:
+    """Numbers that one trial's forward pass of a batch leaves in memory."""
+    sizes: list[int] = []
+
+    def count(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+        sizes.append(output.numel() if torch.is_tensor(output) else 0)
+
+    hooks = [module.register_forward_hook(count) for module in net.modules()]
+    with torch.no_grad():
+        net(features)
+    for hook in hooks:
+        hook.remove()
+    return sum(sizes)

@@ -1,0 +1,95 @@
+"""The laws that hold between keys; `check` has found each key right by itself before."""
+
+import math
+import re
+from typing import Any
+
+from omegaconf import DictConfig
+
+from src.config import TARGETS, Config
+from src.data.split import split_sizes
+from src.errors import ConfigError
+from src.suggest import closest
+
+METRICS = ("train/loss", "train/mae", "train/r2", "val/loss", "val/mae", "val/r2")
+NUM_ROWS = {"Diabetes": 442, "Linnerud": 20}
+"""Rows of the bundled datasets, known without loading them."""
+
+
+def check_together(cfg: Config) -> None:
+    """Checks each law between keys.
+
+    Raises:
+        ConfigError: at the first law that is broken.
+    """
+    _check_objective(cfg)
+    _check_end(cfg)
+    _check_trainer(cfg)
+    if cfg.optimizer.get("nesterov") and not cfg.optimizer.get("momentum"):
+        law = "optimizer.nesterov=true needs optimizer.momentum above 0"
+        raise ConfigError(law, cfg.optimizer.get("momentum"), "optimizer.momentum=0.9")
+    if cfg.data._target_ in TARGETS["data"]:
+        _check_data(cfg.data)
+
+
+def _check_objective(cfg: Config) -> None:
+    metric, direction = cfg.objective.metric, cfg.objective.direction
+    if metric not in METRICS:
+        near = closest(metric.removeprefix("test/"), METRICS) or METRICS[3]
+        law = f"objective.metric is one of: {', '.join(METRICS)}   (a test metric judges once, at the end)"
+        raise ConfigError(law, metric, f"objective.metric={near}")
+    right = "maximize" if metric.endswith("r2") else "minimize"
+    if direction != right:
+        law = f"objective.direction must be {right}: that is what is better in objective.metric={metric}"
+        raise ConfigError(law, direction, f"objective.direction={right}")
+    if metric.startswith("val/") and cfg.data.get("val_fraction") == 0:
+        law = f"objective.metric={metric} needs a validation split"
+        raise ConfigError(law, "data.val_fraction=0", "objective.metric=train/loss")
+
+
+def _check_end(cfg: Config) -> None:
+    trainer = cfg.trainer
+    endless = trainer.max_epochs in (None, -1) and trainer.max_steps == -1
+    if endless and trainer.max_time is None:
+        law = "a run needs an end: trainer.max_epochs, trainer.max_steps or trainer.max_time"
+        raise ConfigError(law, f"trainer.max_epochs={_null(trainer.max_epochs)}", "trainer.max_epochs=100")
+    if endless and str(cfg.scheduler._target_).endswith("OneCycleLR"):
+        law = "scheduler=one_cycle spreads over all steps: it needs trainer.max_epochs or trainer.max_steps"
+        raise ConfigError(law, f"trainer.max_time={trainer.max_time}", "trainer.max_epochs=100")
+    for key in ("max_epochs", "max_steps"):
+        if getattr(trainer, key) == 0:
+            raise ConfigError(f"trainer.{key} must be at least 1, or -1 for no such end", 0, f"trainer.{key}=100")
+    if trainer.max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", trainer.max_time):
+        law = "trainer.max_time is days:hours:minutes:seconds"
+        raise ConfigError(law, trainer.max_time, "trainer.max_time=00:01:30:00")
+
+
+def _check_trainer(cfg: Config) -> None:
+    trainer = cfg.trainer
+    parts = trainer.devices if isinstance(trainer.devices, list) else [trainer.devices]
+    numbers = parts and all(re.fullmatch(r"-1|\d+", str(part)) for part in parts) and trainer.devices not in (0, "0")
+    if trainer.devices != "auto" and not numbers:
+        law = "trainer.devices is auto, how many (-1 for all), or a list of device numbers"
+        raise ConfigError(law, trainer.devices, "trainer.devices=1")
+    for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"):
+        value = getattr(trainer, key)
+        if isinstance(value, float) and value > 1:
+            law = f"trainer.{key} is a share from 0.0 to 1.0, or a whole number of batches"
+            raise ConfigError(law, value, f"trainer.{key}={math.ceil(value)}")
+    if trainer.precision.startswith("16") and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
+        law = f"optimizer.fused=true cannot clip gradients under trainer.precision={trainer.precision}"
+        raise ConfigError(law, f"trainer.gradient_clip_val={trainer.gradient_clip_val}", "optimizer.fused=null")
+
+
+def _check_data(data: DictConfig) -> None:
+    if data._target_ == "src.data.table.Table":
+        from src.data.frame import read_table  # polars is imported for a table only
+
+        rows = read_table(data.path, data.target, data.features).num_rows
+    else:
+        rows = data.get("num_rows") or NUM_ROWS[data._target_.rsplit(".", 1)[-1]]
+    split_sizes(rows, data.val_fraction, data.test_fraction)
+
+
+def _null(value: Any) -> str:
+    return "null" if value is None else str(value)

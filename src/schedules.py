@@ -1,0 +1,84 @@
+"""Learning rates over time, trial by trial, worked out by torch's own schedulers on optimizers of one number.
+
+Shapes: K trials.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from torch import Tensor
+
+from src.config import Config
+
+
+class Schedules:
+    """One scheduler per trial; trials with the same numbers share one, unless it follows their objective.
+
+    Args:
+        cfgs: the trials' configs; they differ in numbers only.
+        total_steps: optimizer steps of the whole training, for schedulers that step with them.
+
+    Attributes:
+        interval: `step`, `epoch`, `objective` (once an epoch, by the objective) or None for a constant rate.
+    """
+
+    def __init__(self, cfgs: Sequence[Config], total_steps: int) -> None:
+        name = str(cfgs[0].scheduler._target_ or "").rsplit(".", 1)[-1]
+        intervals = {"": None, "OneCycleLR": "step", "ReduceLROnPlateau": "objective"}
+        self.interval = intervals.get(name, "epoch")
+        extra = {"total_steps": total_steps} if self.interval == "step" else {}
+        shared: dict[str, int] = {}
+        self._of_trial: list[int] = []
+        self._pairs: list[tuple[torch.optim.Optimizer, Any]] = []
+        for position, cfg in enumerate(cfgs if self.interval else []):
+            numbers = str(position if self.interval == "objective" else (cfg.optimizer, cfg.scheduler))
+            if numbers not in shared:
+                shared[numbers] = len(self._pairs)
+                self._pairs.append(_pair(cfg.optimizer, cfg.scheduler, extra))
+            self._of_trial.append(shared[numbers])
+
+    def step(self, trials: Tensor, objective: Tensor | None = None) -> None:
+        """Moves on by one step or epoch.
+
+        Args:
+            trials: (K',) the trials that are still training.
+            objective: (K',) their objectives, for a scheduler that follows them.
+        """
+        if objective is None:
+            for _, scheduler in self._pairs:
+                scheduler.step()
+            return
+        for trial, value in zip(trials.tolist(), objective.tolist(), strict=True):
+            self._pairs[self._of_trial[trial]][1].step(value)
+
+    def values(self, trials: Tensor) -> dict[str, Tensor]:
+        """What the schedulers have set so far, by the stacked optimizer's names, each (K',) in float64."""
+        groups = [optimizer.param_groups[0] for optimizer, _ in self._pairs]
+        values = {"lr": [group["lr"] for group in groups]}
+        if self.interval == "step":  # one-cycle moves the momentum too
+            values |= {"beta1": [group["betas"][0] for group in groups]} if "betas" in groups[0] else {}
+            values |= {"momentum": [group["momentum"] for group in groups]} if "momentum" in groups[0] else {}
+        chosen = torch.tensor(self._of_trial)[trials.cpu()]
+        return {
+            name: torch.tensor(numbers, dtype=torch.float64)[chosen].to(trials.device)
+            for name, numbers in values.items()
+        }
+
+    def state_dict(self) -> list[dict[str, Any]]:
+        """Everything the schedulers know, as plain numbers."""
+        return [{"optimizer": one.state_dict(), "scheduler": two.state_dict()} for one, two in self._pairs]
+
+    def load_state_dict(self, state: list[dict[str, Any]]) -> None:
+        """Goes on where `state_dict` was taken."""
+        for (optimizer, scheduler), saved in zip(self._pairs, state, strict=True):
+            optimizer.load_state_dict(saved["optimizer"])
+            scheduler.load_state_dict(saved["scheduler"])
+
+
+def _pair(optimizer: DictConfig, scheduler: DictConfig, extra: dict[str, Any]) -> tuple[torch.optim.Optimizer, Any]:
+    shadow = instantiate(optimizer, [torch.zeros(1, requires_grad=True)])
+    shadow.step()  # torch wants a step of the optimizer before the first of its scheduler
+    return shadow, instantiate(scheduler, shadow, **extra)

@@ -1,0 +1,238 @@
+"""Stack: K trials that differ only in seed and optimizer numbers, trained as one batched LightningModule.
+
+Shapes: K trials, B rows of a batch, N rows of a split, D features, O targets.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, stack_module_state, vmap
+from torchmetrics.functional import mean_absolute_error, r2_score
+
+from src.config import Config
+from src.data.base import Scale
+from src.module import Batch, LeanModule
+from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD
+from src.schedules import Schedules
+
+OPTIMIZERS = {"torch.optim.Adam": StackedAdam, "torch.optim.AdamW": StackedAdamW, "torch.optim.SGD": StackedSGD}
+Seen = list[tuple[Tensor, Tensor, Tensor]]
+
+
+class Stack(LeanModule):
+    """K nets with the same data, batches and loss, and hyperparameters and weights of their own.
+
+    Args:
+        nets: K nets of one architecture; any that `torch.func.vmap` takes.
+        loss: from predictions and targets to a number, for one trial.
+        cfgs: the K trials' configs.
+        scale: how the data was standardised.
+
+    Attributes:
+        size: K.
+        names: of the weights, as a net alone has them.
+        constants: the nets' buffers, each (K, ...).
+        trials: (K',) which of the K trials are still training.
+        metrics: the latest epoch's, each (K',); whoever reads them empties them.
+    """
+
+    def __init__(self, nets: Sequence[nn.Module], loss: nn.Module, cfgs: Sequence[Config], scale: Scale) -> None:
+        super().__init__()
+        params, buffers = stack_module_state(list(nets))
+        self.names = list(params)
+        self.weights = nn.ParameterList(nn.Parameter(value.detach()) for value in params.values())
+        self.trials: Tensor
+        self.register_buffer("trials", torch.arange(len(nets)))
+        for name, value in vars(scale).items():
+            self.register_buffer(name, value)
+        self.metrics: dict[str, Tensor] = {}
+        self.size = len(nets)
+        self.constants = buffers
+        self._buffers_of_nets = buffers
+        self._one = Unregistered(copy.deepcopy(nets[0]).to("meta"))
+        self._loss = loss
+        self._reduction = getattr(loss, "reduction", "mean")
+        self._cfgs = list(cfgs)
+        self._seen: dict[str, Seen] = {"train": [], "val": [], "test": []}
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Predictions (K', B, O) of every trial on the same features (B, D), both standardised."""
+        net = self._one.module.train(self.training)
+
+        def one(params: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
+            return functional_call(net, (params, buffers), (features,))
+
+        weights = dict(zip(self.names, self.weights, strict=True))
+        return vmap(one, randomness="different")(weights, self._buffers_of_nets)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        return self._step(batch, "train").sum()  # no trial's loss depends on another's weights
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "val")
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._step(batch, "test")
+
+    def on_train_batch_end(self, *_: Any) -> None:
+        if self._schedules.interval == "step":
+            self._move_schedules()
+
+    def on_train_epoch_end(self) -> None:
+        if self._schedules.interval == "epoch":
+            self._move_schedules()
+        self._sum_up("train")
+
+    def on_validation_epoch_end(self) -> None:
+        self._sum_up("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._sum_up("test")
+
+    def configure_optimizers(self) -> Stacked:
+        numbers = hyperparameters(self._cfgs, self.trials)
+        fixed = {"nesterov": self._cfgs[0].optimizer.nesterov} if "momentum" in numbers else {}
+        optimizer = OPTIMIZERS[self._cfgs[0].optimizer._target_](self.weights, **numbers, **fixed)
+        steps = self._cfgs[0].scheduler._target_ and self.trainer.estimated_stepping_batches
+        self._schedules = Schedules(self._cfgs, int(steps or 0))
+        if self._schedules.interval:
+            optimizer.param_groups[0].update(self._schedules.values(self.trials))
+        return optimizer
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: Any,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips each trial's gradient as `torch.nn.utils` clips one."""
+        if gradient_clip_val is None:
+            return
+        gradients = [weights.grad for weights in self.weights if weights.grad is not None]
+        if gradient_clip_algorithm == "value":
+            for gradient in gradients:
+                gradient.clamp_(-gradient_clip_val, gradient_clip_val)
+            return
+        norms = torch.stack([gradient.flatten(1).norm(dim=1) for gradient in gradients]).norm(dim=0)
+        factors = (gradient_clip_val / (norms + 1e-6)).clamp(max=1)
+        for gradient in gradients:
+            gradient.mul_(factors.view(-1, *[1] * (gradient.dim() - 1)))
+
+    def follow_objective(self, objective: Tensor) -> None:
+        """Tells schedulers that follow the objective (K',) of the epoch that has ended."""
+        if self._schedules.interval == "objective":
+            self._move_schedules(objective)
+
+    def keep(self, staying: Tensor) -> None:
+        """Goes on with fewer trials: their tensors shrink, so their compute is saved.
+
+        Args:
+            staying: (K'',) positions among the trials that are still training.
+        """
+        self.trials = self.trials[staying]
+        self.weights = nn.ParameterList(nn.Parameter(weights.detach()[staying]) for weights in self.weights)
+        self._buffers_of_nets = {name: value[staying] for name, value in self._buffers_of_nets.items()}
+        if self._trainer is not None and self._trainer.optimizers:
+            optimizer = self._trainer.optimizers[0]
+            assert isinstance(optimizer, Stacked)
+            optimizer.keep(self.weights, staying)
+
+    def load(self, weights: Sequence[Tensor]) -> None:
+        """Takes all K trials back in, each with given weights (K, ...)."""
+        self.trials = torch.arange(self.size, device=self.trials.device)
+        self.weights = nn.ParameterList(nn.Parameter(value) for value in weights)
+        self._buffers_of_nets = self.constants
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["random"] = torch.get_rng_state()
+        checkpoint["schedules"] = self._schedules.state_dict()
+        checkpoint["seen"] = self._seen["train"]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        torch.set_rng_state(checkpoint["random"].cpu())
+        self._seen["train"] = checkpoint["seen"]
+        self.keep(checkpoint["state_dict"]["trials"].to(self.trials.device))
+        self._saved_schedules = checkpoint["schedules"]
+
+    def on_fit_start(self) -> None:
+        if hasattr(self, "_saved_schedules"):
+            self._schedules.load_state_dict(self._saved_schedules)
+
+    def _step(self, batch: Batch, split: str) -> Tensor:
+        features, targets = batch
+        predictions = self(features)
+        losses = vmap(self._loss, in_dims=(0, None))(predictions, targets)
+        self._seen[split].append((losses.detach(), predictions.detach(), targets))
+        return losses
+
+    def _sum_up(self, split: str) -> None:
+        values = scores(self._seen[split], self.target_std, self._reduction)
+        self.metrics |= {f"{split}/{name}": value for name, value in values.items()}
+        self._seen[split] = []
+
+    def _move_schedules(self, objective: Tensor | None = None) -> None:
+        self._schedules.step(self.trials, objective)
+        self.trainer.optimizers[0].param_groups[0].update(self._schedules.values(self.trials))
+
+
+class Unregistered:
+    """Holds a module out of sight of the one that holds it: its parameters are none of that one's."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+
+def hyperparameters(cfgs: Sequence[Config], trials: Tensor) -> dict[str, Tensor]:
+    """The optimizer's numbers by the stacked optimizer's names, each (K',) in float64 on the trials' device."""
+    numbers: dict[str, list[float]] = {}
+    for cfg in (cfgs[trial] for trial in trials.tolist()):
+        values = {name: value for name, value in cfg.optimizer.items() if name not in ("_target_", "fused", "nesterov")}
+        if "betas" in values:
+            values["beta1"], values["beta2"] = values.pop("betas")
+        for name, value in values.items():
+            numbers.setdefault(str(name), []).append(float(value))
+    return {name: torch.tensor(value, dtype=torch.float64, device=trials.device) for name, value in numbers.items()}
+
+
+def scores(seen: Seen, target_std: Tensor, reduction: str) -> dict[str, Tensor]:
+    """`loss`, `mae` and `r2` of every trial, each (K',), as `src.module.Scores` has them for one.
+
+    Args:
+        seen: of every batch the losses (K',), predictions (K', B, O) and targets (B, O).
+        target_std: (O,), what a standardised target is multiplied by.
+        reduction: how the loss sums up rows, `mean` or `sum`.
+    """
+    losses, predictions, targets = zip(*seen, strict=True)
+    weights = losses[0].new_tensor([len(batch) for batch in targets]).unsqueeze(1)
+    stacked = torch.stack(losses)
+    loss = stacked.sum(0) if reduction == "sum" else (stacked * weights).sum(0) / weights.sum()
+    precise = torch.promote_types(predictions[0].dtype, torch.float32)
+    predicted = torch.cat(predictions, dim=1).to(precise)
+    num_trials, num_rows, num_outputs = predicted.shape
+    # Trials stand beside each other as outputs do: torchmetrics then sums each up by itself.
+    predicted = predicted.transpose(0, 1).reshape(num_rows, -1)
+    actual = torch.cat(targets).to(precise).repeat(1, num_trials)
+    std = target_std.to(predicted).repeat(num_trials)
+    mae = mean_absolute_error(predicted * std, actual * std, num_outputs=num_trials * num_outputs)
+    r2 = r2_score(predicted, actual, multioutput="raw_values")
+    by_trial: Callable[[Tensor], Tensor] = lambda values: values.view(num_trials, num_outputs).mean(1)  # noqa: E731
+    return {"loss": loss, "mae": by_trial(mae), "r2": by_trial(r2)}
+
+
+def why_not(nets: Sequence[nn.Module], loss: nn.Module, batch: Batch) -> str | None:
+    """Why nets cannot be stacked, found by one step of two of them; None where they can.
+
+    Running statistics (batch norm) and control flow that depends on data are what vmap cannot do.
+    """
+    features, targets = batch
+    net = copy.deepcopy(nets[0]).to("meta").train()
+    try:
+        params, buffers = stack_module_state([nets[0], nets[-1]])
+        one = vmap(lambda p, b: functional_call(net, (p, b), (features,)), randomness="different")
+        vmap(loss, in_dims=(0, None))(one(params, buffers), targets).sum().backward()
+    except Exception as error:  # whatever vmap meets in a user's net; trained alone, a real bug shows itself
+        return " ".join(str(error).split()).split(". ")[0]
+    return None

@@ -1,0 +1,142 @@
+"""What happens in a stack: every trial's history, best and last weights, early stopping and divergence.
+
+Shapes: K trials, K' of them still training, M metrics.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from src.config import Config
+from src.journal import Journal
+from src.progress import SweepProgress
+from src.record import Row
+from src.stack import Stack
+
+
+class StackJournal(Journal):
+    """Keeps K trials apart: a trial that stops early or diverges leaves the stack, the others go on as they were.
+
+    Args:
+        last_checkpoint: the stack's.
+        cfg: any trial's config.
+        progress: the sweep's.
+
+    Attributes:
+        best_epoch: (K,) the epoch of the best objective, -1 while there is none.
+        best_weights: the weights at that epoch, each (K, ...).
+        last_weights: the weights that a trial ended with, each (K, ...).
+        diverged_at: (K,) the epoch whose training loss was not finite, -1 for none.
+    """
+
+    def __init__(self, last_checkpoint: Path, cfg: Config, progress: SweepProgress) -> None:
+        super().__init__(last_checkpoint, cfg, progress)
+        self._sweep = progress
+        self._stopping = cfg.early_stopping
+        self._epochs: list[dict[str, Any]] = []
+        self._restored: dict[str, Any] = {}
+
+    def begin(self, trainer: L.Trainer) -> None:
+        stack = trainer.lightning_module
+        assert isinstance(stack, Stack)
+        size, device = stack.size, stack.trials.device
+        self.best_epoch, self.diverged_at, self._waits = (torch.full((3, size), -1, device=device)).unbind()
+        self._waits.zero_()
+        self._best, self._to_beat = torch.full((2, size), math.inf, device=device, dtype=torch.float64).unbind()
+        self.best_weights = [torch.zeros(size, *weights.shape[1:]).to(weights) for weights in stack.weights]
+        self.last_weights = [torch.zeros_like(weights) for weights in self.best_weights]
+        for name, value in self._restored.items():
+            setattr(self, name, _moved(value, device))
+
+    def epoch_ended(self, trainer: L.Trainer, module: L.LightningModule) -> None:
+        assert isinstance(module, Stack)
+        metrics, module.metrics = module.metrics, {}
+        self._add_rows(trainer, module, metrics)
+        ended = ~metrics["train/loss"].isfinite()
+        self.diverged_at[module.trials[ended]] = trainer.current_epoch
+        if self.metric in metrics:
+            objective = metrics[self.metric].double()
+            self._keep_best(module, objective * self.sign, trainer.current_epoch)
+            ended |= self._out_of_patience(module.trials, objective * self.sign)
+            module.follow_objective(objective)
+        self._sweep.show_epoch(trainer.current_epoch, self.sign * float(self._best.min()))
+        if ended.any():
+            self._let_go(trainer, module, ended)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, Stack)
+        self._keep_last(pl_module, torch.ones_like(pl_module.trials, dtype=torch.bool))
+        super().on_train_end(trainer, pl_module)
+
+    def rows(self, size: int) -> list[list[Row]]:
+        """Every trial's history, as a run alone has it."""
+        rows: list[list[Row]] = [[] for _ in range(size)]
+        for epoch in self._epochs:
+            names, shared = epoch["names"], {"epoch": epoch["epoch"], "trainer/global_step": epoch["step"]}
+            for trial, values in zip(epoch["trials"].tolist(), epoch["values"].T.tolist(), strict=True):
+                rows[trial].append(shared | dict(zip(names, values, strict=True)))
+        return rows
+
+    def state_dict(self) -> dict[str, Any]:
+        names = ("best_epoch", "best_weights", "last_weights", "diverged_at", "_waits", "_best", "_to_beat", "_epochs")
+        return super().state_dict() | {"stack": {name: getattr(self, name) for name in names}}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        super().load_state_dict(state_dict)
+        self._restored = state_dict["stack"]
+
+    def _add_rows(self, trainer: L.Trainer, stack: Stack, metrics: dict[str, Tensor]) -> None:
+        columns = {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
+        self._epochs.append({
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "names": list(columns),
+            "trials": stack.trials.cpu(),
+            "values": torch.stack([values.double() for values in columns.values()]).cpu(),
+        })  # fmt: skip
+
+    def _keep_best(self, stack: Stack, objective: Tensor, epoch: int) -> None:
+        """`objective` (K',) counts the less the better."""
+        better = objective < self._best[stack.trials]
+        trials = stack.trials[better]
+        self._best[trials] = objective[better]
+        self.best_epoch[trials] = epoch
+        _copy_rows(self.best_weights, trials, stack.weights, better)
+
+    def _out_of_patience(self, trials: Tensor, objective: Tensor) -> Tensor:
+        """As Lightning's EarlyStopping decides for one run: (K',) true for the trials that stop."""
+        if self._stopping.patience is None:
+            return torch.zeros_like(trials, dtype=torch.bool)
+        better = objective + self._stopping.min_delta < self._to_beat[trials]
+        self._to_beat[trials] = torch.where(better, objective, self._to_beat[trials])
+        self._waits[trials] = torch.where(better, 0, self._waits[trials] + 1)
+        return (self._waits[trials] >= self._stopping.patience) | ~objective.isfinite()
+
+    def _let_go(self, trainer: L.Trainer, stack: Stack, ended: Tensor) -> None:
+        self._keep_last(stack, ended)
+        staying = (~ended).nonzero().flatten()
+        if len(staying):
+            stack.keep(staying)
+        else:
+            trainer.should_stop = True
+
+    def _keep_last(self, stack: Stack, which: Tensor) -> None:
+        _copy_rows(self.last_weights, stack.trials[which], stack.weights, which)
+
+
+def _copy_rows(into: Sequence[Tensor], trials: Tensor, weights: Any, which: Tensor) -> None:
+    for kept, current in zip(into, weights, strict=True):
+        kept[trials] = current.detach()[which]
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if torch.is_tensor(value):
+        return value.to(device)
+    if isinstance(value, list) and value and torch.is_tensor(value[0]):
+        return [part.to(device) for part in value]
+    return value
