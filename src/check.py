@@ -1,10 +1,12 @@
 """From a composed config to a checked one: every key known, every type and range right, or a `ConfigError`."""
 
 import importlib.util
+import json
 import math
 import os
 import re
 from dataclasses import fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -57,22 +59,42 @@ def check(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: at the first key that is unknown, missing, of the wrong type or out of range.
     """
-    known = [field.name for field in fields(Config)]
     for name in cfg:
-        if name not in known and name != "hydra":
+        if name not in _PARTS and name != "hydra":
             raise unknown_key(str(name))
-    values: dict[str, Any] = {}
-    for field in fields(Config):
-        node = _node(cfg, field.name)
-        if field.name in TARGETS:
-            values[field.name] = _group(field.name, node)
-        elif is_dataclass(field.type):
-            values[field.name] = OmegaConf.to_object(into_schema(field.type, _mapping(field.name, node), field.name))
-    plain = {field.name: _node(cfg, field.name) for field in fields(Config) if field.name not in values}
-    values |= {name: into_schema(Config, OmegaConf.create(plain), "")[name] for name in plain}
-    checked = Config(**values)
-    check_together(checked)
+    return check_values({name: _node(cfg, name) for name in _PARTS})
+
+
+def check_values(values: dict[str, Any]) -> Config:
+    """Checks a config that is resolved already, given as plain values.
+
+    The trials of a sweep differ in a few values: a part that was checked before is not checked again.
+
+    Raises:
+        ConfigError: as `check` does.
+    """
+    texts = {name: json.dumps(values.get(name), default=str) for name in _PARTS}
+    checked = Config(**{name: _checked(name, text) for name, text in texts.items()})
+    if (together := tuple(text for name, text in texts.items() if name != "seed")) not in _lawful:
+        check_together(checked)
+        _lawful.add(together)
     return checked
+
+
+_PARTS = {field.name: field for field in fields(Config)}
+_lawful: set[tuple[str, ...]] = set()
+
+
+@lru_cache(maxsize=10_000)
+def _checked(name: str, text: str) -> Any:
+    """One part of the config, from its values as JSON."""
+    value, field = json.loads(text), _PARTS[name]
+    node = OmegaConf.create(value) if isinstance(value, dict) else value
+    if name in TARGETS:
+        return _group(name, node)
+    if is_dataclass(field.type):
+        return OmegaConf.to_object(into_schema(field.type, _mapping(name, node), name))
+    return into_schema(Config, OmegaConf.create({name: value}), "")[name]
 
 
 def into_schema(schema: Any, node: DictConfig, prefix: str) -> DictConfig:
@@ -116,10 +138,10 @@ def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
 
 
 def _node(cfg: DictConfig, name: str) -> Any:
-    """A part of the config with its interpolations resolved."""
+    """A part of the config as plain values, its interpolations resolved."""
     try:
         node = OmegaConf.select(cfg, name, throw_on_missing=True)
-        return OmegaConf.create(OmegaConf.to_container(node, resolve=True)) if OmegaConf.is_config(node) else node
+        return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except MissingMandatoryValue as error:
         raise ConfigError(f"{name} is missing: it must be given a value", remedy=example(name)) from error
     except OmegaConfBaseException as error:

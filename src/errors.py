@@ -7,6 +7,7 @@ import argparse
 import os
 import re
 import shlex
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -34,6 +35,20 @@ def die(error: Exception) -> NoReturn:
     raise SystemExit(2) from None
 
 
+class Interrupted(BaseException):
+    """A training was asked to stop by a signal, and its last checkpoint is written.
+
+    Attributes:
+        signum: the signal's number.
+        resume: the command that goes on with it.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(signal.Signals(signum).name)
+        self.signum = signum
+        self.resume = ""
+
+
 @contextmanager
 def reported() -> Iterator[None]:
     """Runs a Hydra entry: a user's mistake is told in a few lines with exit code 2, a bug keeps its traceback."""
@@ -47,6 +62,9 @@ def reported() -> Iterator[None]:
         if asked or mistake is None:
             raise
         die(mistake)
+    except Interrupted as stop:
+        print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
+        raise SystemExit(128 + stop.signum) from None
     finally:
         if not asked:
             os.environ.pop(_FULL, None)

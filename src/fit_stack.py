@@ -21,7 +21,7 @@ from src.data.base import Scale, TabularData
 from src.data.split import SPLITS
 from src.progress import SweepProgress
 from src.provenance import provenance
-from src.record import ENDED, Record, Row
+from src.record import Record, Row
 from src.run import build_data, build_trainer, device_name, told, wandb_config
 from src.stack import Stack, why_not
 from src.stack_journal import StackJournal
@@ -118,7 +118,7 @@ def _start(trials: Sequence[Trial]) -> list[Record]:
     for position, trial in enumerate(trials):
         earlier = records.read(trial.folder) if (trial.folder / "record.json").is_file() else None
         record = earlier or Record(trial.key, trial.overrides)
-        if record.status not in ENDED:
+        if not record.has_ended:
             record.status, record.error = "running", None
             record.stack = {"size": len(trials), "position": position, "keys": keys}
             record.timing = {"started": now} | record.timing

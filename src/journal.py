@@ -13,22 +13,11 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
+from src.errors import Interrupted
 from src.module import Regressor
 from src.progress import Progress, SweepProgress
 from src.record import History, Row, read_history
 from src.tracking import Tracker
-
-
-class Interrupted(Exception):
-    """The run was asked to stop by a signal, and its last checkpoint is written.
-
-    Attributes:
-        signum: the signal's number.
-    """
-
-    def __init__(self, signum: int) -> None:
-        super().__init__(signal.Signals(signum).name)
-        self.signum = signum
 
 
 class Journal(Checkpoint, ABC):

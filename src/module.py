@@ -51,7 +51,8 @@ class Scores(nn.Module):
         losses, predictions, targets = zip(*self.seen, strict=True)
         weights = torch.tensor([len(batch) for batch in targets], device=losses[0].device, dtype=losses[0].dtype)
         precise = torch.promote_types(predictions[0].dtype, torch.float32)  # sums of half precision overflow
-        for metric in (self.loss, self.mae, self.r2):
+        metrics: dict[str, Metric] = {"loss": self.loss, "mae": self.mae, "r2": self.r2}
+        for metric in metrics.values():
             if metric.dtype != precise:
                 metric.set_dtype(precise)  # the Trainer's precision does not reach metrics: they stay in float32
         self.loss.update(torch.stack(losses), *[weights] * isinstance(self.loss, MeanMetric))
@@ -59,7 +60,6 @@ class Scores(nn.Module):
         std = self.target_std.to(predicted)
         self.mae.update(predicted * std, actual * std)
         self.r2.update(predicted, actual)
-        metrics: dict[str, Metric] = {"loss": self.loss, "mae": self.mae, "r2": self.r2}
         values = {name: metric.compute() for name, metric in metrics.items()}
         self.seen = []
         for metric in metrics.values():

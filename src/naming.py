@@ -1,40 +1,51 @@
 """Names: a run's key, its folder, and the experiments that can be chosen."""
 
 import hashlib
+import json
+from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from src.check import check
+from src.config import Config
 from src.errors import ConfigError
 
-_NOT_IN_KEY = ("hydra", "tracking", "sweep", "resume", "checkpoint")
+_NOT_IN_KEY = ("tracking", "sweep", "resume", "checkpoint")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
-def key(cfg: DictConfig) -> str:
+def key(cfg: Config) -> str:
     """A short hash of a task config: the same values have the same key.
 
     Where and how a run is tracked is no part of it. The key is written in the letters a to p, so that no key
     reads as a number when it is typed in an override.
 
     Args:
-        cfg: the composed config, with or without Hydra's own node.
+        cfg: the checked config, whose values have their types: 1 and 1.0 are the same learning rate.
 
     Returns:
         Ten letters (40 bits).
     """
-    values = {name: node for name, node in OmegaConf.to_container(cfg).items() if name not in _NOT_IN_KEY}
-    task = OmegaConf.to_yaml(OmegaConf.create(values), resolve=True, sort_keys=True)
-    digits = hashlib.sha256(task.encode()).hexdigest()[:10]
+    parts = {name: _plain(value) for name, value in vars(cfg).items() if name not in _NOT_IN_KEY}
+    digits = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:10]
     return "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, DictConfig):
+        return OmegaConf.to_container(value)
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
 
 
 def register() -> None:
     """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
-    OmegaConf.register_new_resolver("key", lambda *, _root_: key(_root_), replace=True)
+    OmegaConf.register_new_resolver("key", lambda *, _root_: key(check(_root_)), replace=True)
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
+    OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
     for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
         node = OmegaConf.load(path)

@@ -1,18 +1,16 @@
-"""What a person sees while a run trains and when it has ended."""
+"""What a person sees while a run or a sweep trains."""
 
 import time
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress as Bar, TextColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from src.record import Record, Row
 
 _LINES = 10  # about as many lines for a run where there is no terminal
 _REFRESH_SECONDS = 0.1
-_SPLIT_ORDER = "train val test"
 
 
 class Progress:
@@ -112,38 +110,3 @@ class SweepProgress:
         """Leaves the bar as it stands."""
         if self._bar is not None:
             self._bar.stop()
-
-
-def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
-    """Splits as rows, their metrics as columns, from names such as `val/loss`."""
-    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=_SPLIT_ORDER.find)
-    names = list(dict.fromkeys(name.split("/")[1] for name in metrics if "/" in name))
-    table = Table("split", title=title, title_justify="left", title_style="bold")
-    for name in names:
-        table.add_column(name, justify="right")
-    for split in splits:
-        values = [metrics.get(f"{split}/{name}") for name in names]
-        table.add_row(split, *("" if value is None else f"{value:.4f}" for value in values))
-    return table
-
-
-def short(folder: Path) -> Path:
-    """The folder as a user would type it: relative to where they stand, if it lies below."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-
-
-def summary(record: Record, folder: Path, console: Console) -> None:
-    """The end of a run: what came out, where it lies, and what to type next."""
-    shown = {name: value for name, value in record.metrics.items() if name.split("/")[0] in ("train", "val", "test")}
-    seconds, folder = record.timing["seconds"], short(folder)
-    console.print(metrics_table(shown, f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"))
-    console.print(f"\n{folder}", soft_wrap=True, highlight=False)
-    commands = [
-        f"python -m src.evaluate run={folder}",
-        "python -m src.train -m optimizer.lr=1e-3,1e-2 model.hidden_dim=32,128",
-    ]
-    if record.wandb.get("mode") == "offline":
-        commands.append(f"wandb sync {folder}/wandb/offline-run-*")
-    else:
-        commands.append("python -m src.train --help")
-    console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

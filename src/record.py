@@ -19,8 +19,6 @@ from src.errors import ConfigError
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "failed", "diverged", "pruned")
-ENDED = ("finished", "diverged", "pruned")
-"""What is not trained again: the same config would come out the same."""
 Row = dict[str, float]
 
 
@@ -55,11 +53,16 @@ class Record:
     error: str | None = None
     schema: int = SCHEMA
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the run is over for good: the same config would come out the same."""
+        return self.status in ("finished", "diverged", "pruned")
+
 
 def write(folder: Path, record: Record) -> None:
     """Replaces the folder's record in one step."""
     values = {"schema": record.schema, **asdict(record)}
-    _replace(folder / "record.json", json.dumps(_finite(values), indent=2) + "\n")
+    replace_file(folder / "record.json", json.dumps(_finite(values), indent=2) + "\n")
 
 
 def read(folder: Path) -> Record:
@@ -114,13 +117,13 @@ class History:
             file.write(_line(self._columns, row))
 
     def _rewrite(self) -> None:
-        _replace(self._path, _table(self._columns, self.rows))
+        replace_file(self._path, _table(self._columns, self.rows))
 
 
 def write_history(folder: Path, rows: Sequence[Row]) -> None:
     """Writes a whole history at once."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    _replace(folder / "metrics.csv", _table(columns, rows))
+    replace_file(folder / "metrics.csv", _table(columns, rows))
 
 
 def read_history(folder: Path) -> list[Row]:
@@ -153,8 +156,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _replace(path: Path, text: str) -> None:
-    """Writes a file beside `path` and moves it over: a reader sees the old file or the new one."""
+def replace_file(path: Path, text: str) -> None:
+    """Writes a file beside `path` and moves it over it: a reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

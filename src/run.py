@@ -20,16 +20,18 @@ from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from src import naming, record as records
+from src import naming
+from src import record as records
 from src.check import check
 from src.config import Config
 from src.data.base import TabularData
-from src.errors import ConfigError
-from src.journal import Interrupted, RunJournal
+from src.errors import ConfigError, Interrupted
+from src.journal import RunJournal
 from src.module import MakeScheduler, Regressor
-from src.progress import Progress, short, summary
+from src.progress import Progress
 from src.provenance import provenance
 from src.record import Record
+from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, run_name, track
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
@@ -101,27 +103,28 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
 
 
-def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str]) -> Record:
+def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str], quiet: bool = False) -> Record:
     """Trains one run in its folder.
 
     Args:
         cfg: the checked config.
         folder: the run folder.
-        config: the same config as Hydra composed it, for the tracker and the key.
+        config: the same config as Hydra composed it, for the tracker.
         overrides: what the user typed.
+        quiet: print nothing, as one of many.
 
     Returns:
         The record, as it is on disk.
 
     Raises:
         ConfigError: where the config cannot be built.
-        SystemExit: 128 + the signal's number where a signal stopped the run.
+        Interrupted: where a signal stopped the run; its checkpoint is written.
     """
-    record = Record(naming.key(config), overrides)
-    return _fit(cfg, folder, config, record, checkpoint=None)
+    record = Record(naming.key(cfg), overrides)
+    return _fit(cfg, folder, config, record, None, quiet)
 
 
-def resume(folder: Path) -> Record:
+def resume(folder: Path, quiet: bool = False) -> Record:
     """Goes on with a run that was stopped, from its last checkpoint, under its W&B id.
 
     Raises:
@@ -130,8 +133,8 @@ def resume(folder: Path) -> Record:
     config = records.read_config(folder)
     cfg = check(config)
     record = records.read(folder)
-    if record.status == "finished":
-        summary(record, folder, Console())
+    if record.has_ended:
+        run_summary(record, folder, Console(quiet=quiet))
         return record
     if record.stack is not None:
         law = f"{folder.name} is a trial of a sweep and goes on with it"
@@ -139,10 +142,12 @@ def resume(folder: Path) -> Record:
     _refuse_if_alive(record, folder)
     last = folder / "checkpoints" / "last.ckpt"
     record.status, record.error = "running", None
-    return _fit(cfg, folder, config, record, last if last.is_file() else None)
+    return _fit(cfg, folder, config, record, last if last.is_file() else None, quiet)
 
 
-def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoint: Path | None) -> Record:
+def _fit(
+    cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoint: Path | None, quiet: bool
+) -> Record:
     started = time.perf_counter()
     main = rank_zero_only.rank == 0  # only one of several processes writes
     record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
@@ -153,25 +158,25 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
             records.write(folder, record)
             tracker = _tracker(cfg, folder, config, record)
             records.write(folder, record)
-        _train(cfg, folder, record, tracker, checkpoint)
+        _train(cfg, folder, record, tracker, checkpoint, Console(quiet=quiet or not main))
     except BaseException as error:
         _ended_badly(folder, record, error, main)
         tracker.finish({}, exit_code=1)
         if isinstance(error, Interrupted):
-            print(f"\nstopped by {error}; go on with: python -m src.train resume={short(folder)}", flush=True)
-            raise SystemExit(128 + error.signum) from None
+            error.resume = f"python -m src.train resume={short(folder)}"
         raise
     record.timing["seconds"] = round(time.perf_counter() - started, 3)
     if main:
         records.write(folder, record)
         tracker.finish(told(record), exit_code=int(record.status != "finished"))
-        summary(record, folder, Console())
+        run_summary(record, folder, Console(quiet=quiet))
     return record
 
 
-def _train(cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoint: Path | None) -> None:
+def _train(
+    cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoint: Path | None, console: Console
+) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
-    console = Console(quiet=rank_zero_only.rank != 0)
     journal = RunJournal(folder, cfg, tracker, Progress(cfg.objective.metric, cfg.trainer.max_epochs, console))
     run = build(cfg, [journal, *_early_stopping(cfg)])
     run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)

@@ -20,8 +20,8 @@ from src.data.base import Arrays, Scale, TabularData
 from src.data.split import draw_split
 from src.errors import ConfigError
 from src.module import Scores
-from src.progress import metrics_table
 from src.record import Record, read_config
+from src.summary import metrics_table
 from src.tracking import track
 
 

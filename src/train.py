@@ -5,41 +5,47 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from src import naming
+from src import naming, sweep
 from src.check import check
 from src.errors import ConfigError, die, reported
 
 
-@hydra.main(version_base="1.3", config_path="../conf", config_name="train")
 def train(cfg: DictConfig) -> float | None:
     """Trains one run in the folder that Hydra made for it and returns its objective."""
     checked = check(cfg)
     from src.run import fit  # torch is imported here, once the config is known to be right
 
     hydra_cfg = HydraConfig.get()
-    folder = Path(hydra_cfg.runtime.output_dir)
+    folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
-        record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
+        record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=one_of_many)
     except ConfigError as error:
+        if one_of_many:
+            raise
         die(error)
-    if record.status == "diverged":
+    if record.status == "diverged" and not one_of_many:
         raise SystemExit(f"diverged: {record.error}; try a smaller optimizer.lr")
     return record.objective
+
+
+train.stackable = True  # type: ignore[attr-defined]
 
 
 def main() -> None:
     """The command line: `resume=<run folder>` goes on with a run as it was configured, all else is Hydra's."""
     naming.register()
+    sweep.register()
     with reported():
         folder = naming.resumed(sys.argv[1:])
         if folder is None:
-            train()
-        else:
-            from src.run import resume
+            hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
+            return
+        from src.run import resume
 
-            resume(folder)
+        resume(folder)
 
 
 if __name__ == "__main__":

@@ -123,10 +123,14 @@ def test_history_leaves_out_a_row_cut_off_by_a_kill(tmp_path: Path) -> None:
 
 
 def test_key_names_the_values_and_not_how_they_were_typed() -> None:
-    assert key(composed()) == key(composed("optimizer.lr=0.001"))
-    assert key(composed()) == key(composed("tracking=online", "sweep.name=other"))
-    assert key(composed()) != key(composed("optimizer.lr=0.002"))
-    assert key(composed()).isalpha()
+    def of(*overrides: str) -> str:
+        return key(check(composed(*overrides)))
+
+    assert of() == of("optimizer.lr=0.001")
+    assert of("optimizer.lr=1") == of("optimizer.lr=1.0")
+    assert of() == of("tracking=online", "sweep.name=other")
+    assert of() != of("optimizer.lr=0.002")
+    assert of().isalpha()
 
 
 @pytest.mark.parametrize("precision", ["64", "32", "bf16-mixed"])

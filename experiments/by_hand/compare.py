@@ -1,6 +1,8 @@
-"""Trains the notes' net four ways by hand and with the pipeline, from one start: `python -m experiments.by_hand.compare`.
+"""Trains the notes' net four ways by hand and with the pipeline, from one start; writes `result/`.
 
-It writes `result/`: `table.csv`, `curves.svg` and `provenance.json`, in about a minute. The README says what came out.
+    python -m experiments.by_hand.compare
+
+In half a minute it leaves `table.csv`, `curves.svg` and `provenance.json`. The README says what came out.
 """
 
 import contextlib
@@ -146,7 +148,11 @@ def draw(results: list[Result], path: Path) -> None:
         ]
         base = alt.Chart(alt.Data(values=rows)).encode(
             alt.X("step:Q", title="step"),
-            alt.Y("loss:Q", title="sum of squared errors", scale=alt.Scale(type="log" if optimizer == "adam" else "linear", zero=False)),
+            alt.Y(
+                "loss:Q",
+                title="sum of squared errors",
+                scale=alt.Scale(type="log" if optimizer == "adam" else "linear", zero=False),
+            ),
             alt.Color("way:N", scale=colours, sort=order, title=None),
         )
         band = base.transform_filter(f"datum.way === '{TRAINER}'").mark_line(strokeWidth=9, strokeCap="round")
@@ -155,7 +161,9 @@ def draw(results: list[Result], path: Path) -> None:
             .mark_point(size=42, filled=True, opacity=1)
             .encode(alt.Shape("way:N", scale=shapes, sort=order, title=None))
         )
-        panels.append((band + marks).properties(title=f"optimizer={optimizer} optimizer.lr={lr}", width=340, height=260))
+        panels.append(
+            (band + marks).properties(title=f"optimizer={optimizer} optimizer.lr={lr}", width=340, height=260)
+        )
     chart = alt.hconcat(*panels).resolve_scale(color="shared", shape="shared")
     chart.configure_axis(labelFontSize=12, titleFontSize=13).configure_title(fontSize=14).configure_legend(
         labelFontSize=13, symbolSize=120, orient="bottom"

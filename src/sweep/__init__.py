@@ -1,0 +1,14 @@
+"""Sweeps: Hydra plugins that train many runs from one command."""
+
+from hydra.core.plugins import Plugins
+
+
+def register() -> None:
+    """Makes the plugins known to Hydra, which by itself takes none outside a package named `hydra_plugins`."""
+    from src.sweep.local import LocalLauncher
+
+    accepts = Plugins.is_in_toplevel_plugins_module
+    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[method-assign]
+        lambda name: name.startswith("src.sweep.") or accepts(name)
+    )
+    Plugins.instance().register(LocalLauncher)

@@ -1,0 +1,91 @@
+"""A sweep's folder: who works in it, what was asked for, and which stacks were under way."""
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import socket
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from src import record as records
+from src.errors import ConfigError
+from src.provenance import provenance
+from src.record import Record, replace_file
+from src.sweep.jobs import Job
+
+
+@contextmanager
+def sole_owner(folder: Path) -> Iterator[None]:
+    """Holds the folder for this process; the operating system lets go of it however the process ends.
+
+    Raises:
+        ConfigError: where another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            law = f"{folder} is worked on by another process"
+            raise ConfigError(law, lock.read().strip(), "wait for it, or choose another sweep.name") from None
+        lock.truncate(0)
+        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        lock.flush()
+        yield
+
+
+def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
+    """Writes `sweep.json`, what is needed to go on with the sweep.
+
+    Returns:
+        What has changed since an earlier launch: the grid, the code.
+    """
+    path = folder / "sweep.json"
+    earlier = json.loads(path.read_text()) if path.is_file() else {}
+    now = provenance({}, "")
+    keys = [job.key for job in jobs]
+    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "command": shlex.join(sys.argv), "keys": keys}
+    replace_file(path, json.dumps(values | {"provenance": now}, indent=2) + "\n")
+    return _changes(earlier, keys, now["git"]) if earlier else []
+
+
+def _changes(earlier: dict[str, Any], keys: list[str], git: dict[str, Any] | None) -> list[str]:
+    new, gone = set(keys) - set(earlier["keys"]), set(earlier["keys"]) - set(keys)
+    told = [f"the grid has changed: {len(new)} new trials, {len(gone)} no longer asked for"] if new or gone else []
+    before = earlier["provenance"]["git"]
+    states = [(state or {}).get(name) for state in (before, git) for name in ("sha", "diff")]
+    if states[:2] != states[2:]:
+        told.append("the code has changed since the sweep began: earlier trials were trained by other code")
+    return told
+
+
+def earlier_record(job: Job) -> Record | None:
+    """The record of a job that was begun in an earlier launch."""
+    return records.read(job.folder) if (job.folder / "record.json").is_file() else None
+
+
+def stack_checkpoint(folder: Path, keys: Sequence[str]) -> Path:
+    """Where the stack of these trials keeps its state, with a list of the trials beside it."""
+    name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:10]
+    checkpoint = folder / "stacks" / f"{name}.ckpt"
+    if not checkpoint.with_suffix(".json").is_file():
+        replace_file(checkpoint.with_suffix(".json"), json.dumps(list(keys)))
+    return checkpoint
+
+
+def stacks_under_way(folder: Path) -> list[list[str]]:
+    """The trials of each stack that left a checkpoint and did not end."""
+    lists = sorted((folder / "stacks").glob("*.json"))
+    return [json.loads(path.read_text()) for path in lists if path.with_suffix(".ckpt").is_file()]
+
+
+def stack_ended(checkpoint: Path) -> None:
+    """Removes the state of a stack whose trials all have their own records."""
+    checkpoint.unlink(missing_ok=True)
+    checkpoint.with_suffix(".json").unlink(missing_ok=True)
