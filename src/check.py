@@ -5,8 +5,8 @@ import json
 import math
 import os
 import re
-from dataclasses import fields, is_dataclass
-from functools import lru_cache
+from dataclasses import field, fields, is_dataclass, make_dataclass
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -81,20 +81,27 @@ def check_values(values: dict[str, Any]) -> Config:
     return checked
 
 
-_PARTS = {field.name: field for field in fields(Config)}
+_PARTS = {part.name: part for part in fields(Config)}
 _lawful: set[tuple[str, ...]] = set()
 
 
 @lru_cache(maxsize=10_000)
 def _checked(name: str, text: str) -> Any:
     """One part of the config, from its values as JSON."""
-    value, field = json.loads(text), _PARTS[name]
+    value, part = json.loads(text), _PARTS[name]
     node = OmegaConf.create(value) if isinstance(value, dict) else value
     if name in TARGETS:
         return _group(name, node)
-    if is_dataclass(field.type):
-        return OmegaConf.to_object(into_schema(field.type, _mapping(name, node), name))
-    return into_schema(Config, OmegaConf.create({name: value}), "")[name]
+    if is_dataclass(part.type):
+        return OmegaConf.to_object(into_schema(part.type, _mapping(name, node), name))
+    return into_schema(_alone(name), OmegaConf.create({name: value}), "")[name]
+
+
+@cache
+def _alone(name: str) -> type:
+    """A schema of one top-level key: a hundred seeds are checked without building the whole schema for each."""
+    known = _PARTS[name]
+    return make_dataclass("Alone", [(name, known.type, field(default=known.default, metadata=known.metadata))])
 
 
 def into_schema(schema: Any, node: DictConfig, prefix: str) -> DictConfig:
@@ -110,16 +117,16 @@ def into_schema(schema: Any, node: DictConfig, prefix: str) -> DictConfig:
     """
     dotted = f"{prefix}." if prefix else ""
     base = OmegaConf.structured(schema)
-    known = {field.name: field for field in fields(schema)}
+    known = {part.name: part for part in fields(schema)}
     given = [str(key) for key in node]  # `in node` does not see a missing value
     for key in given:
         if key not in known:
             raise unknown_key(f"{dotted}{key}")
         if not OmegaConf.is_missing(node, key):
             _assign(f"{dotted}{key}", base, known[key], node[key])
-    for field in fields(schema):
-        if prefix or field.name in given:
-            _check_field(f"{dotted}{field.name}", base, field)
+    for part in fields(schema):
+        if prefix or part.name in given:
+            _check_field(f"{dotted}{part.name}", base, part)
     return base
 
 

@@ -9,7 +9,7 @@ import math
 import os
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class Record:
 
 def write(folder: Path, record: Record) -> None:
     """Replaces the folder's record in one step."""
-    values = {"schema": record.schema, **asdict(record)}
+    values = {"schema": record.schema, **vars(record)}
     replace_file(folder / "record.json", json.dumps(_finite(values), indent=2) + "\n")
 
 

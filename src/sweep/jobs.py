@@ -1,6 +1,7 @@
 """From a sweep's overrides to checked configs: one Hydra composition for each choice of groups, not for each trial."""
 
 import copy
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -70,7 +71,7 @@ def compose_jobs(
         if all(_holds(task, setting.key_or_group) for setting in settings):
             values = _resolved(_with_values(task, settings))
         else:
-            values = _resolved(composed(tuple(overrides))[0])
+            values = copy.deepcopy(_resolved(composed(tuple(overrides))[0]))
         values["sweep"]["name"] = sweep.name
         cfg = check_values(values)
         own_key = key(cfg)
@@ -135,4 +136,6 @@ def _with_values(task: Plain, settings: Sequence[Override]) -> Plain:
 
 
 def _resolved(values: Plain) -> Plain:
+    if "${" not in json.dumps(values, default=str):
+        return values
     return cast(Plain, OmegaConf.to_container(OmegaConf.create(values), resolve=True))

@@ -8,7 +8,6 @@ from pathlib import Path
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
-from omegaconf import OmegaConf
 
 from src.errors import ConfigError, die
 from src.sweep.folder import earlier_record, sole_owner, write_sweep
@@ -66,7 +65,7 @@ def _check_stack_size(size: int | str) -> None:
 def _returned(job: Job) -> JobReturn:
     """A trial's result as Hydra's sweepers want it."""
     record = earlier_record(job)
-    out = JobReturn(overrides=job.overrides, cfg=OmegaConf.create(job.values), working_dir=str(job.folder))
+    out = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
     out.task_name = HydraConfig.get().job.name if HydraConfig.initialized() else "train"
     out.status = JobStatus.COMPLETED if record is not None and record.has_ended else JobStatus.FAILED
     out.return_value = (
