@@ -14,6 +14,8 @@ from src.record import read
 
 @dataclass
 class NewData:
+    """A file to score instead of a split."""
+
     path: str | None = None
 
 

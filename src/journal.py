@@ -38,6 +38,7 @@ class Journal(Checkpoint, ABC):
         self.metric = cfg.objective.metric
         self.sign = 1 if cfg.objective.direction == "minimize" else -1
         self._interval = cfg.checkpoint.interval_seconds
+        self._saves = not cfg.trainer.fast_dev_run
         self._progress = progress
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = 0.0
@@ -85,7 +86,7 @@ class Journal(Checkpoint, ABC):
             self._stop(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if not trainer.fast_dev_run:
+        if self._saves:
             self._save(trainer)
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -163,7 +164,7 @@ class RunJournal(Journal):
         if self._history is not None:
             self._history.add(row)
         self._tracker.log(row)
-        if self._is_best(row) and not trainer.fast_dev_run:
+        if self._is_best(row) and self._saves:
             trainer.save_checkpoint(self.best_checkpoint, weights_only=True)
         self._bar.show(row, self.best.get(self.metric))
         if not math.isfinite(row["train/loss"]):

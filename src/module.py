@@ -122,14 +122,15 @@ class Regressor(LeanModule):
         for name, value in vars(scale).items():
             self.register_buffer(name, value)
         reduction = getattr(loss, "reduction", "mean")
-        self.scores = nn.ModuleDict({split: Scores(scale.target_std, reduction) for split in ("fit", "val", "test")})
+        self._scores = {split: Scores(scale.target_std, reduction) for split in ("train", "val", "test")}
+        self._moved = nn.ModuleList(self._scores.values())  # to the device, with the net
 
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (B, O) from features (B, D), both standardised."""
         return self.net(features)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        return self._step(batch, "fit")
+        return self._step(batch, "train")
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "val")
@@ -141,13 +142,13 @@ class Regressor(LeanModule):
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_train_epoch_end(self) -> None:
-        self._log("train", "fit")
+        self._log("train")
 
     def on_validation_epoch_end(self) -> None:
-        self._log("val", "val")
+        self._log("val")
 
     def on_test_epoch_end(self) -> None:
-        self._log("test", "test")
+        self._log("test")
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         optimizer = self._make_optimizer(self.net.parameters())
@@ -160,7 +161,7 @@ class Regressor(LeanModule):
             return
         checkpoint["random"] = torch.get_rng_state()
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-        checkpoint["seen"] = self.scores["fit"].seen
+        checkpoint["seen"] = self._scores["train"].seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "random" not in checkpoint:
@@ -168,17 +169,17 @@ class Regressor(LeanModule):
         torch.set_rng_state(checkpoint["random"].cpu())
         if checkpoint["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
-        self.scores["fit"].seen = checkpoint["seen"]
+        self._scores["train"].seen = checkpoint["seen"]
 
     def _step(self, batch: Batch, split: str) -> Tensor:
         features, targets = batch
         predictions = self.net(features)
         loss = self.loss(predictions, targets)
-        self.scores[split].add(loss, predictions, targets)
+        self._scores[split].add(loss, predictions, targets)
         return loss
 
-    def _log(self, split: str, scores: str) -> None:
-        values = {f"{split}/{name}": value.item() for name, value in self.scores[scores].summed_up().items()}
+    def _log(self, split: str) -> None:
+        values = {f"{split}/{name}": value.item() for name, value in self._scores[split].summed_up().items()}
         self.metrics |= values
         if self._monitor in values:  # Lightning's own log costs more than an epoch's validation: for one metric only
             self.log(self._monitor, values[self._monitor], sync_dist=self.trainer.world_size > 1)

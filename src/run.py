@@ -145,11 +145,9 @@ def resume(folder: Path, quiet: bool = False) -> Record:
     return _fit(cfg, folder, config, record, last if last.is_file() else None, quiet)
 
 
-def _fit(
-    cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoint: Path | None, quiet: bool
-) -> Record:
+def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoint: Path | None, quiet: bool) -> Record:
     started = time.perf_counter()
-    main = rank_zero_only.rank == 0  # only one of several processes writes
+    main = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # only one of several processes writes
     record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
@@ -211,8 +209,15 @@ def _early_stopping(cfg: Config) -> list[Callback]:
     stop, metric = cfg.early_stopping, cfg.objective.metric
     if stop.patience is None:
         return []
-    at_epoch_end = metric.startswith("train/")
-    return [EarlyStopping(metric, stop.min_delta, stop.patience, mode=_mode(cfg), check_on_train_epoch_end=at_epoch_end)]
+    return [
+        EarlyStopping(
+            metric,
+            stop.min_delta,
+            stop.patience,
+            mode=cfg.objective.direction[:3],
+            check_on_train_epoch_end=metric.startswith("train/"),
+        )
+    ]
 
 
 def _scheduler(cfg: Config) -> MakeScheduler:
@@ -227,10 +232,6 @@ def _scheduler(cfg: Config) -> MakeScheduler:
         return {"scheduler": instantiate(cfg.scheduler, optimizer), "monitor": cfg.objective.metric}
 
     return make
-
-
-def _mode(cfg: Config) -> str:
-    return cfg.objective.direction[:3]
 
 
 def device_name(cfg: Config) -> str:

@@ -85,7 +85,12 @@ class WandbTracker:
             settings=wandb.Settings(**_LEAN, **_PATIENCE),
         )
         _define_metrics(self._run)
-        self.info = {"mode": mode, "id": self._run.id, "group": group, "url": self._run.url if mode == "online" else None}
+        self.info = {
+            "mode": mode,
+            "id": self._run.id,
+            "group": group,
+            "url": self._run.url if mode == "online" else None,
+        }
 
     def log(self, row: Mapping[str, float]) -> None:
         self._safely(lambda: self._run.log(dict(row), step=int(row["epoch"])))
@@ -157,7 +162,7 @@ def _unsynced(folder: Path) -> list[Path]:
     return [run for run in logs if not list(run.glob("*.synced"))]
 
 
-def _possible_mode(mode: str, wandb: Any) -> str:
+def _possible_mode(mode: str, wandb: Any) -> Any:
     """Online needs a key; without one W&B would ask for it and wait."""
     if mode == "online" and not wandb.api.api_key:
         log.warning("W&B has no key (wandb login), so this run is tracked offline; %s", _LATER)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
 from src import journal, run
@@ -79,7 +78,9 @@ def test_run_killed_ten_times_ends_as_one_never_stopped(uninterrupted: Path, tmp
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("step", [1, 13, 20, 59, 60])
-def test_signal_saves_a_checkpoint_at_the_very_step(uninterrupted: Path, tmp_path: Path, signum: int, step: int) -> None:
+def test_signal_saves_a_checkpoint_at_the_very_step(
+    uninterrupted: Path, tmp_path: Path, signum: int, step: int
+) -> None:
     folder = tmp_path / "run"
     assert in_a_process_of_its_own(folder, signum, step) == 128 + signum
     checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)

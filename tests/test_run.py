@@ -33,7 +33,9 @@ def test_run_leaves_a_record_a_history_and_two_checkpoints(tmp_path: Path) -> No
     assert read(tmp_path) == record
     assert (record.status, record.overrides, record.stack) == ("finished", ["seed=3"], None)
     assert record.objective == record.metrics["val/loss"]
-    assert {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "mae", "r2")} <= {*record.metrics}
+    assert {f"{split}/{name}" for split in ("train", "val", "test") for name in ("loss", "mae", "r2")} <= {
+        *record.metrics
+    }
     rows = read_history(tmp_path)
     assert [row["epoch"] for row in rows] == [0, 1, 2, 3]
     assert record.objective == min(row["val/loss"] for row in rows)
@@ -162,7 +164,9 @@ def test_every_option_trains(tmp_path: Path, overrides: tuple[str, ...]) -> None
 def test_cosine_ends_where_it_should_and_plateau_steps_down(tmp_path: Path) -> None:
     trained(tmp_path / "cosine", "scheduler=cosine")
     assert read_history(tmp_path / "cosine")[-1]["lr"] == pytest.approx(0, abs=1e-9)
-    trained(tmp_path / "plateau", "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.1", "trainer.max_epochs=20")
+    trained(
+        tmp_path / "plateau", "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.1", "trainer.max_epochs=20"
+    )
     assert read_history(tmp_path / "plateau")[-1]["lr"] < 0.1
 
 

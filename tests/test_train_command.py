@@ -37,7 +37,13 @@ def test_default_run_trains_tracks_and_says_what_came_out(shell: Shell, tmp_path
     assert done.stderr == ""
     run = only_run(tmp_path)
     assert {path.name for path in run.iterdir()} == {".hydra", "checkpoints", "metrics.csv", "record.json", "wandb"}
-    for told in ("finished", "test", "r2", f"outputs/runs/{run.name}", f"python -m src.evaluate run=outputs/runs/{run.name}"):
+    for told in (
+        "finished",
+        "test",
+        "r2",
+        f"outputs/runs/{run.name}",
+        f"python -m src.evaluate run=outputs/runs/{run.name}",
+    ):
         assert told in done.stdout
     assert read(run).provenance["command"] == "python -m src.train trainer.max_epochs=3 seed=0"
     assert not [path for path in tmp_path.iterdir() if path.name != "outputs"], "nothing is written elsewhere"

@@ -32,15 +32,19 @@ class PlainModule(L.LightningModule):
         return torch.optim.Adam(self.parameters(), lr=self.lr)
 
 
-def plain_loaders(train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], batch_size: int) -> list[DataLoader]:
+def plain_loaders(
+    train: tuple[Tensor, Tensor], val: tuple[Tensor, Tensor], batch_size: int
+) -> tuple[DataLoader, DataLoader]:
     """Shuffled training batches and validation batches, collated sample by sample as DataLoader does."""
-    return [
+    return (
         DataLoader(TensorDataset(*train), batch_size=batch_size, shuffle=True),
         DataLoader(TensorDataset(*val), batch_size=batch_size),
-    ]
+    )
 
 
-def plain_fit(module: PlainModule, loaders: list[DataLoader], max_epochs: int, folder: Path, tracked: bool) -> None:
+def plain_fit(
+    module: PlainModule, loaders: tuple[DataLoader, DataLoader], max_epochs: int, folder: Path, tracked: bool
+) -> None:
     """Trains as the tutorials do, tracked by an offline WandbLogger or by nothing."""
     logger = WandbLogger(save_dir=folder, offline=True, project="plain") if tracked else False
     trainer = L.Trainer(
@@ -51,4 +55,4 @@ def plain_fit(module: PlainModule, loaders: list[DataLoader], max_epochs: int, f
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, *loaders)
+    trainer.fit(module, loaders[0], loaders[1])

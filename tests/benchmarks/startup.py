@@ -64,7 +64,7 @@ class Spans:
 
 
 class Watch:
-    """A finder that stands before Python's own and does something after (or around) the import of modules."""
+    """A finder before Python's own: times imports, and changes modules once they are imported."""
 
     def __init__(self, out: Path, spans: Spans | None) -> None:
         self._out = out
@@ -84,10 +84,15 @@ class Watch:
         execute = spec.loader.exec_module
         if self._spans and package in PACKAGES:
             execute = self._spans.timed(f"import {package}", execute)
-        spec.loader.exec_module = lambda module: self._changed(module, execute(module))  # type: ignore[method-assign]
+
+        def execute_and_change(module: Any) -> None:
+            execute(module)
+            self._change(module)
+
+        spec.loader.exec_module = execute_and_change  # type: ignore[method-assign]
         return spec
 
-    def _changed(self, module: Any, _: None) -> None:
+    def _change(self, module: Any) -> None:
         if module.__name__ == "src.journal":
             module.Journal.on_train_batch_end = self._leave
         if self._spans and module.__name__ in STEPS:
@@ -107,10 +112,10 @@ class Watch:
 
 
 def run_to_first_step(instrumented: bool) -> None:
-    """Runs `python -m src.train`, writes the time at the end of its first step to the file that is named, and leaves."""
+    """Runs `python -m src.train` up to its first step; writes when that ended to the file that is named, and leaves."""
     out = Path(sys.argv.pop(1))
     spans = Spans() if instrumented else None
-    sys.meta_path.insert(0, Watch(out, spans))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, Watch(out, spans))
     runpy.run_module("src.train", run_name="__main__", alter_sys=True)
 
 

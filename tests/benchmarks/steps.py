@@ -66,7 +66,7 @@ def plain(sizes: tuple[int, int, int, int, int], threads: int) -> float:
         return (time.perf_counter() - started) / (epochs * len(loaders[0]))
 
 
-def main(repeats: int = 3) -> None:
+def main(repeats: int = 5) -> None:
     """Measures all, interleaved, and writes `results/steps.md`."""
     rows = []
     for name, sizes in SIZES.items():
@@ -78,8 +78,8 @@ def main(repeats: int = 3) -> None:
                 "plain LightningModule, logs every step": lambda: plain(sizes, threads),
                 "Tandem": lambda: tandem(sizes, threads),
             }
-            for way in ways.values():
-                way()  # the first time pays for caches and imports
+            for measure in ways.values():
+                measure()  # the first time pays for caches and imports
             times: dict[str, list[float]] = {way: [] for way in ways}
             for _ in range(repeats):
                 for way, measure in ways.items():
