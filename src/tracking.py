@@ -36,9 +36,11 @@ class NullTracker:
     def __init__(self) -> None:
         self.info: dict[str, str | None] = {"mode": "disabled", "id": None, "group": None, "url": None}
 
-    def log(self, row: Mapping[str, float]) -> None: ...
+    def log(self, row: Mapping[str, float]) -> None:
+        """Does nothing."""
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None: ...
+    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """Does nothing."""
 
 
 class WandbTracker:
@@ -93,9 +95,11 @@ class WandbTracker:
         }
 
     def log(self, row: Mapping[str, float]) -> None:
+        """Adds an epoch's metrics."""
         self._safely(lambda: self._run.log(dict(row), step=int(row["epoch"])))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+        """Ends the W&B run."""
         self._safely(lambda: self._run.summary.update(dict(summary)))
         self._safely(lambda: self._run.finish(exit_code=exit_code))
         self._forget_replaced()  # again: the service of a killed process may have written on for a moment

@@ -14,8 +14,11 @@ from src.optim import StackedAdam, StackedAdamW, StackedSGD
 K, STEPS = 3, 300
 LR = [1e-3, 1e-2, 0.05]
 ADAM: dict[str, list[Any]] = {
-    "lr": LR, "betas": [(0.9, 0.999), (0.8, 0.99), (0.0, 0.5)], "eps": [1e-8, 1e-6, 1e-3], "weight_decay": [0.0, 0.1, 0.5],
-}  # fmt: skip
+    "lr": LR,
+    "betas": [(0.9, 0.999), (0.8, 0.99), (0.0, 0.5)],
+    "eps": [1e-8, 1e-6, 1e-3],
+    "weight_decay": [0.0, 0.1, 0.5],
+}
 SGD: dict[str, list[Any]] = {"lr": LR, "momentum": [0.0, 0.5, 0.9], "weight_decay": [0.0, 0.1, 0.01]}
 
 

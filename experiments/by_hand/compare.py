@@ -41,9 +41,10 @@ TRAINER = "Trainer"
 
 
 class Result(NamedTuple):
-    """One training: who did it, and what came out."""
+    """One training: who did it, what it is held against, and what came out."""
 
     way: str
+    against: str
     optimizer: str
     dtype: str
     start: Start
@@ -92,16 +93,22 @@ def train(config: DictConfig) -> tuple[list[Row], Weights]:
 
 
 def all_results() -> Iterator[Result]:
-    """For each dtype and optimizer the pipeline's training, then those by hand that should equal it."""
+    """For each dtype and optimizer the pipeline's training, those by hand that should equal it, and a control.
+
+    The control is a way by hand held against itself with its rows in reverse: what rounding alone does, since a sum
+    over rows in another order is rounded in another way. The pipeline too takes the rows in an order of its own.
+    """
     for dtype in PRECISION:
         for optimizer, lr in LR.items():
             config = composed(optimizer, dtype)
             start, (rows, weights) = start_of(config), train(config)
             trained = Trained([row["train/loss"] for row in rows], weights)
-            yield Result(TRAINER, optimizer, dtype, start, trained)
-            for way, (its_optimizer, function) in WAYS.items():
-                if its_optimizer == optimizer:
-                    yield Result(way, optimizer, dtype, start, function(start, STEPS, lr))
+            yield Result(TRAINER, TRAINER, optimizer, dtype, start, trained)
+            ways = {way: function for way, (its_optimizer, function) in WAYS.items() if its_optimizer == optimizer}
+            for way, function in ways.items():
+                yield Result(way, TRAINER, optimizer, dtype, start, function(start, STEPS, lr))
+            other_order = function(start._replace(x=start.x.flip(0), y=start.y.flip(0)), STEPS, lr)
+            yield Result(f"{way} (rows reversed)", way, optimizer, dtype, start, other_order)
 
 
 def losses_apart(one: Trained, other: Trained) -> float:
@@ -115,26 +122,24 @@ def weights_apart(one: Weights, other: Weights) -> float:
 
 
 def write_table(results: list[Result], path: Path) -> None:
-    """A row for each training, with its distance from the Trainer's and from its start."""
-    trainers = {(r.optimizer, r.dtype): r.trained for r in results if r.way == TRAINER}
+    """A row for each training, with its distance from the one it is held against and from its start."""
+    trained_by = {(result.way, result.optimizer, result.dtype): result.trained for result in results}
     with path.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow(
-            ["way", "optimizer", "steps", "dtype", "final_loss", "losses_apart", "weights_apart", "weights_moved"]
-        )
-        for way, optimizer, dtype, start, trained in results:
-            trainer = trainers[optimizer, dtype]
-            apart = losses_apart(trained, trainer), weights_apart(trained.weights, trainer.weights)
+        out.writerow("way against optimizer steps dtype final_loss losses_apart weights_apart weights_moved".split())
+        for way, against, optimizer, dtype, start, trained in results:
+            other = trained_by[against, optimizer, dtype]
+            apart = losses_apart(trained, other), weights_apart(trained.weights, other.weights)
             moved = weights_apart(trained.weights, start.weights)
             told = [f"{number:.1e}" for number in (*apart, moved)]
-            out.writerow([way, optimizer, len(trained.losses), dtype, f"{trained.losses[-1]:.10g}", *told])
+            out.writerow([way, against, optimizer, len(trained.losses), dtype, f"{trained.losses[-1]:.10g}", *told])
 
 
 def draw(results: list[Result], path: Path) -> None:
     """The losses in float64: the Trainer's as a broad band, those by hand as marks on it, each way at its own steps."""
     import altair as alt  # here: the tests compare without it
 
-    shown = [result for result in results if result.dtype == "float64"]
+    shown = [result for result in results if result.dtype == "float64" and result.against == TRAINER]
     order = [TRAINER, *WAYS]
     colours = alt.Scale(domain=order, range=["#c9d3df", "#1b4965", "#d1495b", "#edae49", "#00798c"])
     shapes = alt.Scale(domain=order, range=["stroke", "circle", "square", "triangle-up", "diamond"])
