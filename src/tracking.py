@@ -84,7 +84,7 @@ class WandbTracker:
             tags=settings.tags,
             config=dict(config),
             reinit="create_new",
-            settings=wandb.Settings(**_LEAN, **_PATIENCE),
+            settings=wandb.Settings(**LEAN, **_PATIENCE),
         )
         _define_metrics(self._run)
         self.info = {
@@ -115,7 +115,7 @@ class WandbTracker:
             log.warning("W&B: %s; %s", error, _LATER)
 
 
-_LEAN: dict[str, Any] = {
+LEAN: dict[str, Any] = {
     # The record and the config hold what these would collect again for every run.
     "console": "off",
     "silent": True,

@@ -38,6 +38,9 @@ WAYS: dict[str, tuple[str, Callable[[Start, int, float], Trained]]] = {
 }
 """By name: the optimizer with which the pipeline takes the same steps, and the function."""
 TRAINER = "Trainer"
+COLUMNS = [
+    "way", "against", "optimizer", "steps", "dtype", "final_loss", "losses_apart", "weights_apart", "weights_moved",
+]  # fmt: skip
 
 
 class Result(NamedTuple):
@@ -126,7 +129,7 @@ def write_table(results: list[Result], path: Path) -> None:
     trained_by = {(result.way, result.optimizer, result.dtype): result.trained for result in results}
     with path.open("w", newline="") as file:
         out = csv.writer(file, lineterminator="\n")
-        out.writerow("way against optimizer steps dtype final_loss losses_apart weights_apart weights_moved".split())
+        out.writerow(COLUMNS)
         for way, against, optimizer, dtype, start, trained in results:
             other = trained_by[against, optimizer, dtype]
             apart = losses_apart(trained, other), weights_apart(trained.weights, other.weights)

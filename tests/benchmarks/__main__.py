@@ -1,6 +1,10 @@
-"""`make bench`: all the measurements, one after another."""
+"""`make bench`: all the measurements, one after another; `python -m tests.benchmarks steps` takes one of them."""
 
-from tests.benchmarks import startup, steps
+import sys
 
-steps.main()
-startup.main()
+from tests.benchmarks import startup, steps, sweeps
+
+MEASUREMENTS = {"steps": steps.main, "startup": startup.main, "sweeps": sweeps.main}
+
+for name in sys.argv[1:] or MEASUREMENTS:
+    MEASUREMENTS[name]()

@@ -1,0 +1,126 @@
+"""Trains the experiment's sweep and writes its result: `python -m experiments.learning_rate.sweep`.
+
+A sweep that is there already is not trained again.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import altair as alt
+import numpy as np
+import polars as pl
+from scipy import stats
+
+from src.provenance import provenance
+from src.record import read
+
+RESULT = Path(__file__).parent / "result"
+SWEEP = Path("outputs/sweeps/learning_rate")
+RATES = [float(f"{10 ** (-5 + 0.3 * step):.3g}") for step in range(16)]
+SEEDS, SPLITS = 32, 4
+
+
+def train() -> None:
+    """16 learning rates x 32 seeds x 4 splits of the data: 2,048 trials, one stack or more for each split."""
+    words = ["experiment=learning_rate", f"sweep.name={SWEEP.name}", f"optimizer.lr={','.join(map(str, RATES))}"]
+    words += [f"seed=range({SEEDS})", f"data.seed=range({SPLITS})"]
+    subprocess.run([sys.executable, "-m", "src.train", "-m", *words], check=True)
+
+
+def trials() -> pl.DataFrame:
+    """One row per trial: split, rate, seed, best validation loss, test R²."""
+    rows = []
+    for path in SWEEP.glob("*/record.json"):
+        record = read(path.parent)
+        told = dict(text.split("=") for text in record.overrides)
+        numbers = {"lr": float(told["optimizer.lr"]), "seed": int(told["seed"]), "split": int(told["data.seed"])}
+        rows.append(numbers | {"val_loss": record.objective, "test_r2": record.metrics.get("test/r2")})
+    return pl.DataFrame(rows).sort("split", "lr", "seed")
+
+
+def by_rate(frame: pl.DataFrame) -> pl.DataFrame:
+    """Mean and standard deviation over seeds, and the mean's 95 % interval (Student's t), for each split and rate."""
+    mean, std = pl.col("val_loss").mean(), pl.col("val_loss").std()
+    half = stats.t.ppf(0.975, SEEDS - 1) * std / SEEDS**0.5
+    return (
+        frame.group_by("split", "lr")
+        .agg(
+            mean.alias("val_loss"),
+            std.alias("val_loss_std"),
+            (mean - half).alias("low"),
+            (mean + half).alias("high"),
+            pl.col("test_r2").mean().alias("test_r2"),
+            pl.col("test_r2").std().alias("test_r2_std"),
+        )
+        .sort("split", "lr")
+    )
+
+
+def verdict(frame: pl.DataFrame) -> pl.DataFrame:
+    """For each split: what share of the variance the rate explains, and which rates match the best one.
+
+    `eta2` is the share of the validation loss's variance between rates (one-way analysis of variance); `eta2_near`
+    the same among the rates within a factor of 4 of the best. `matching` are the rates whose loss is not shown to
+    differ from the best rate's: paired t-tests over the 32 seeds, Holm's correction, 5 %.
+    """
+    rows = []
+    for split in range(SPLITS):
+        wide = frame.filter(split=split).pivot("lr", index="seed", values="val_loss").drop("seed")
+        losses = {float(name): wide[name].to_numpy() for name in wide.columns}
+        best = min(losses, key=lambda rate: losses[rate].mean())
+        near = {rate: values for rate, values in losses.items() if 0.25 <= rate / best <= 4}
+        matching = _matching(losses, best)
+        told = {"best": best, "eta2": _eta2(losses), "eta2_near": _eta2(near)}
+        kruskal = stats.kruskal(*near.values()).pvalue
+        rows.append({"split": split} | told | {"kruskal_p_near": kruskal, "matching": " ".join(map(str, matching))})
+    return pl.DataFrame(rows)
+
+
+def _eta2(groups: dict[float, np.ndarray]) -> float:
+    values = np.stack(list(groups.values()))
+    between = values.shape[1] * ((values.mean(axis=1) - values.mean()) ** 2).sum()
+    return float(between / ((values - values.mean()) ** 2).sum())
+
+
+def _matching(losses: dict[float, np.ndarray], best: float) -> list[float]:
+    others = [rate for rate in losses if rate != best]
+    tests = sorted((float(stats.ttest_rel(losses[rate], losses[best]).pvalue), rate) for rate in others)
+    for rank, (p, _) in enumerate(tests):
+        if p > 0.05 / (len(tests) - rank):
+            return sorted([best, *(rate for _, rate in tests[rank:])])
+    return [best]
+
+
+def draw(table: pl.DataFrame) -> alt.LayerChart:
+    """Validation loss against the rate, a line per split; bands hold two thirds of the seeds (± one deviation)."""
+    shown = table.with_columns(
+        lower=pl.col("val_loss") - pl.col("val_loss_std"),
+        upper=pl.col("val_loss") + pl.col("val_loss_std"),
+        split=pl.col("split").cast(pl.String),
+    )
+    rate = alt.X("lr:Q", scale=alt.Scale(type="log"), title="optimizer.lr")
+    base = alt.Chart(alt.Data(values=shown.to_dicts())).encode(x=rate)
+    colour = alt.Color("split:N", title="data.seed")
+    band = base.mark_area(opacity=0.2).encode(y=alt.Y("lower:Q", title="best val/loss"), y2="upper:Q", color=colour)
+    line = base.mark_line(point=True).encode(y="val_loss:Q", color=colour)
+    return (band + line).properties(width=520, height=300)
+
+
+def main() -> None:
+    """Trains what is missing and writes `result/`."""
+    train()
+    frame = trials()
+    table, told = by_rate(frame), verdict(frame)
+    RESULT.mkdir(exist_ok=True)
+    table.write_csv(RESULT / "table.csv", float_precision=5)
+    told.write_csv(RESULT / "verdict.csv", float_precision=5)
+    draw(table).save(RESULT / "curves.svg")
+    (RESULT / "provenance.json").write_text(json.dumps(provenance({}, "cpu"), indent=2) + "\n")
+    with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=200, tbl_width_chars=200):
+        print(table.group_by("lr").agg(pl.col("val_loss", "val_loss_std", "test_r2").mean()).sort("lr"), told)
+
+
+if __name__ == "__main__":
+    main()
