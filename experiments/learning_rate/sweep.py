@@ -20,6 +20,7 @@ RESULT = Path(__file__).parent / "result"
 SWEEP = Path("outputs/sweeps/learning_rate")
 RATES = [float(f"{10 ** (-5 + 0.3 * step):.3g}") for step in range(16)]
 SEEDS, SPLITS = 32, 4
+PLATEAU = (3e-4, 2e-2)
 
 
 def train() -> None:
@@ -35,7 +36,11 @@ def trials() -> pl.DataFrame:
     for path in SWEEP.glob("*/record.json"):
         record = read(path.parent)
         told = dict(text.split("=") for text in record.overrides)
-        numbers = {"lr": float(told["optimizer.lr"]), "seed": int(told["seed"]), "split": int(told["data.seed"])}
+        numbers: dict[str, float | None] = {
+            "lr": float(told["optimizer.lr"]),
+            "seed": int(told["seed"]),
+            "split": int(told["data.seed"]),
+        }
         rows.append(numbers | {"val_loss": record.objective, "test_r2": record.metrics.get("test/r2")})
     return pl.DataFrame(rows).sort("split", "lr", "seed")
 
@@ -62,20 +67,27 @@ def verdict(frame: pl.DataFrame) -> pl.DataFrame:
     """For each split: what share of the variance the rate explains, and which rates match the best one.
 
     `eta2` is the share of the validation loss's variance between rates (one-way analysis of variance); `eta2_near`
-    the same among the rates within a factor of 4 of the best. `matching` are the rates whose loss is not shown to
+    the same among the rates within a factor of 4 of the best; `eta2_plateau` and `eta2_plateau_test` the same of the
+    validation loss and of the test R² among the rates of `PLATEAU`. `matching` are the rates whose loss is not shown to
     differ from the best rate's: paired t-tests over the 32 seeds, Holm's correction, 5 %.
     """
     rows = []
     for split in range(SPLITS):
-        wide = frame.filter(split=split).pivot("lr", index="seed", values="val_loss").drop("seed")
-        losses = {float(name): wide[name].to_numpy() for name in wide.columns}
+        losses = _losses(frame, split, "val_loss")
         best = min(losses, key=lambda rate: losses[rate].mean())
         near = {rate: values for rate, values in losses.items() if 0.25 <= rate / best <= 4}
         matching = _matching(losses, best)
         told = {"best": best, "eta2": _eta2(losses), "eta2_near": _eta2(near)}
-        kruskal = stats.kruskal(*near.values()).pvalue
-        rows.append({"split": split} | told | {"kruskal_p_near": kruskal, "matching": " ".join(map(str, matching))})
+        for name, column in {"eta2_plateau": "val_loss", "eta2_plateau_test": "test_r2"}.items():
+            told[name] = _eta2(_losses(frame.filter(pl.col("lr").is_between(*PLATEAU)), split, column))
+        rows.append({"split": split} | told | {"matching": " ".join(map(str, matching))})
     return pl.DataFrame(rows)
+
+
+def _losses(frame: pl.DataFrame, split: int, column: str) -> dict[float, np.ndarray]:
+    """A column's values by rate, each over the same seeds in the same order."""
+    wide = frame.filter(split=split).pivot("lr", index="seed", values=column).sort("seed").drop("seed")
+    return {float(name): wide[name].to_numpy() for name in wide.columns}
 
 
 def _eta2(groups: dict[float, np.ndarray]) -> float:
@@ -119,7 +131,10 @@ def main() -> None:
     draw(table).save(RESULT / "curves.svg")
     (RESULT / "provenance.json").write_text(json.dumps(provenance({}, "cpu"), indent=2) + "\n")
     with pl.Config(tbl_rows=-1, tbl_cols=-1, fmt_str_lengths=200, tbl_width_chars=200):
-        print(table.group_by("lr").agg(pl.col("val_loss", "val_loss_std", "test_r2").mean()).sort("lr"), told)
+        print(
+            table.group_by("lr").agg(pl.col("val_loss", "val_loss_std", "test_r2", "test_r2_std").mean()).sort("lr"),
+            told,
+        )
 
 
 if __name__ == "__main__":
