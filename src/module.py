@@ -13,7 +13,7 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torchmetrics import MeanAbsoluteError, MeanMetric, Metric, R2Score, SumMetric
+from torchmetrics import MeanAbsoluteError, Metric, R2Score, SumMetric
 
 from src.data.base import Scale
 
@@ -36,10 +36,12 @@ class Scores(nn.Module):
 
     def __init__(self, target_std: Tensor, reduction: str) -> None:
         super().__init__()
-        self.loss = (SumMetric if reduction == "sum" else MeanMetric)(nan_strategy="disable")  # NaN is news
+        # Loss and rows by themselves: torchmetrics' mean forgets the weights where NaN is not to be dropped.
+        self.loss, self.rows = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.mae = MeanAbsoluteError()
         self.r2 = R2Score()
         self.target_std = target_std
+        self.averages = reduction != "sum"
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> None:
@@ -49,13 +51,14 @@ class Scores(nn.Module):
     def summed_up(self) -> dict[str, Tensor]:
         """The epoch's `loss`, `mae` and `r2`; the next epoch starts empty."""
         losses, predictions, targets = zip(*self.seen, strict=True)
-        weights = torch.tensor([len(batch) for batch in targets], device=losses[0].device, dtype=losses[0].dtype)
+        rows = torch.tensor([len(batch) for batch in targets], device=losses[0].device)
         precise = torch.promote_types(predictions[0].dtype, torch.float32)  # sums of half precision overflow
-        metrics: dict[str, Metric] = {"loss": self.loss, "mae": self.mae, "r2": self.r2}
+        metrics: dict[str, Metric] = {"loss": self.loss, "rows": self.rows, "mae": self.mae, "r2": self.r2}
         for metric in metrics.values():
             if metric.dtype != precise:
                 metric.set_dtype(precise)  # the Trainer's precision does not reach metrics: they stay in float32
-        self.loss.update(torch.stack(losses), *[weights] * isinstance(self.loss, MeanMetric))
+        self.loss.update(torch.stack(losses).to(precise) * (rows if self.averages else 1))
+        self.rows.update(rows)
         predicted, actual = torch.cat(predictions).to(precise), torch.cat(targets).to(precise)
         std = self.target_std.to(predicted)
         self.mae.update(predicted * std, actual * std)
@@ -64,6 +67,8 @@ class Scores(nn.Module):
         self.seen = []
         for metric in metrics.values():
             metric.reset()
+        count = values.pop("rows")
+        values["loss"] = values["loss"] / count if self.averages else values["loss"]
         return values
 
 

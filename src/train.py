@@ -11,12 +11,14 @@ from omegaconf import DictConfig
 from src import naming, sweep
 from src.check import check
 from src.errors import ConfigError, die, reported
+from src.imports import heavy_imports
 
 
 def train(cfg: DictConfig) -> float | None:
     """Trains one run in the folder that Hydra made for it and returns its objective."""
     checked = check(cfg)
-    from src.run import fit  # torch is imported here, once the config is known to be right
+    with heavy_imports():  # torch is imported here, once the config is known to be right
+        from src.run import fit
 
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
@@ -43,8 +45,8 @@ def main() -> None:
         if folder is None:
             hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
             return
-        from src.run import resume
-
+        with heavy_imports():
+            from src.run import resume
         resume(folder)
 
 

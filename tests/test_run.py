@@ -75,6 +75,15 @@ def test_metrics_are_in_the_users_units(tmp_path: Path) -> None:
     assert error.mean() > 10, "progression runs from 25 to 346"
 
 
+def test_losses_of_batches_count_by_their_rows(tmp_path: Path) -> None:
+    record = trained(tmp_path, "optimizer.lr=0", "trainer.max_epochs=1")
+    run = build(check(composed(*SMALL)))
+    features, targets = run.data.split("train")
+    assert len(features) % run.data.batch_size, "the last batch must be smaller for this test to say anything"
+    loss = torch.nn.functional.mse_loss(run.module(features), targets).item()
+    assert record.metrics["train/loss"] == pytest.approx(loss, rel=1e-5)
+
+
 def test_same_config_gives_the_same_weights_and_another_seed_others(tmp_path: Path) -> None:
     for name, seed in {"a": 0, "b": 0, "c": 1}.items():
         trained(tmp_path / name, f"seed={seed}")

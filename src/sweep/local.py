@@ -10,6 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
 
 from src.errors import ConfigError, die
+from src.imports import heavy_imports
 from src.sweep.folder import earlier_record, sole_owner, write_sweep
 from src.sweep.jobs import Job, compose_jobs
 
@@ -50,7 +51,8 @@ class LocalLauncher(BasicLauncher):
             log.warning(change)
         ended = {job.key for job in jobs if (record := earlier_record(job)) and record.has_ended}
         log.info(f"{sweep}: {len(jobs)} trials" + (f", {len(ended)} of them ended before" if ended else ""))
-        from src.sweep.running import run_jobs  # torch is imported here, once every config is known to be right
+        with heavy_imports():  # torch is imported here, once every config is known to be right
+            from src.sweep.running import run_jobs
 
         size = None if self.stack_size == "auto" else int(self.stack_size)
         run_jobs(sweep, jobs, ended, size)
