@@ -9,6 +9,7 @@ from pathlib import Path
 
 import hydra
 import lightning as L
+import torch
 import wandb
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
@@ -28,14 +29,15 @@ class PlainConfig:
 
 
 ConfigStore.instance().store(name="plain", node=PlainConfig)
+torch.set_num_threads(1)  # as Tandem has it; at this size a second thread only waits
+DATA = build_data(check(composed()))  # loaded once, for all jobs
 
 
 @hydra.main(version_base="1.3", config_path=None, config_name="plain")
 def main(cfg: PlainConfig) -> None:
     L.seed_everything(cfg.seed, verbose=False)
-    data = build_data(check(composed()))
-    loaders = plain_loaders(data.split("train"), data.split("val"), batch_size=32)
-    module = PlainModule(data.input_dim, 32, data.output_dim, cfg.lr)
+    loaders = plain_loaders(DATA.split("train"), DATA.split("val"), batch_size=32)
+    module = PlainModule(DATA.input_dim, 32, DATA.output_dim, cfg.lr)
     plain_fit(module, loaders, cfg.max_epochs, Path(HydraConfig.get().runtime.output_dir), cfg.tracked)
     if cfg.tracked:
         wandb.finish()
