@@ -65,6 +65,11 @@ def reported() -> Iterator[None]:
     except Interrupted as stop:
         print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
         raise SystemExit(128 + stop.signum) from None
+    except KeyboardInterrupt:  # before anything was begun, or a second time
+        if asked:
+            raise
+        print("\nstopped by SIGINT", flush=True)
+        raise SystemExit(128 + signal.SIGINT) from None
     finally:
         if not asked:
             os.environ.pop(_FULL, None)

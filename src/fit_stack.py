@@ -6,7 +6,7 @@ Shapes: K trials.
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,11 @@ from typing import Any
 import lightning as L
 import torch
 from hydra.utils import instantiate
+from torch import Tensor, nn
 
 from src import record as records
 from src.config import Config
-from src.data.base import Scale, TabularData
+from src.data.base import TabularData
 from src.data.split import SPLITS
 from src.progress import SweepProgress
 from src.provenance import provenance
@@ -50,7 +51,7 @@ class Trial:
     overrides: list[str]
 
 
-def nets_of(trials: Sequence[Trial], data: TabularData) -> list[torch.nn.Module]:
+def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
     """A net for each trial, its weights drawn by the trial's seed as those of a run alone are."""
     sizes = {"input_dim": data.input_dim, "output_dim": data.output_dim}
     make = instantiate(trials[0].cfg.model, **sizes, _partial_=True)
@@ -65,8 +66,9 @@ def room(trial: Trial) -> tuple[int, str | None]:
     """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
     data = build_data(trial.cfg)
     features, targets = data.split("train")
-    net = nets_of([trial], data)[0]
-    reason = why_not([net, net], instantiate(trial.cfg.loss), (features[:2], targets[:2]))
+    other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
+    net, another = (net.to(features.dtype) for net in nets_of([trial, other], data))
+    reason = why_not([net, another], instantiate(trial.cfg.loss), (features[:2], targets[:2]))
     if reason is not None:
         return 1, reason
     weights = sum(weight.numel() for weight in net.parameters())
@@ -100,12 +102,16 @@ def fit_stack(trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress
     trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
     tested = _test(trainer, stack, journal, data)
     timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3)}
-    extra = {"epoch": trainer.current_epoch, "global_step": trainer.global_step, **_data_state(data)}
     for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):
         if record.status == "running":
-            record.timing |= timing
-            _write_weights(trial.folder / "checkpoints", stack, journal, position, extra)
-            _finish(trial, record, rows, int(journal.best_epoch[position]), tested[position])
+            best = next((row for row in rows if row["epoch"] == int(journal.best_epoch[position])), {})
+            record.timing |= timing | {"best_epoch": best.get("epoch"), "steps": int(journal.steps[position])}
+            ends = [("last", journal.last_weights, rows[-1]), ("best", journal.best_weights, best)]
+            for name, weights, row in ends if best else ends[:1]:
+                _write_weights(
+                    trial.folder / "checkpoints" / f"{name}.ckpt", stack.state_of(position, weights), row, data
+                )
+            _finish(trial, record, rows, best, tested[position])
             progress.trial_ended(record, trial.overrides)
     return kept
 
@@ -148,31 +154,26 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _data_state(data: TabularData) -> dict[str, Any]:
-    state = data.state_dict()
-    return {"pytorch-lightning_version": L.__version__} | ({type(data).__qualname__: state} if state else {})
+def _write_weights(path: Path, state: dict[str, Tensor], row: Row, data: TabularData) -> None:
+    """A checkpoint of weights only, with the names inside that one of a run alone has."""
+    path.parent.mkdir(exist_ok=True)
+    own = data.state_dict()
+    about = {
+        "epoch": row["epoch"],
+        "global_step": row["trainer/global_step"],
+        "pytorch-lightning_version": L.__version__,
+    }
+    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, path)
 
 
-def _write_weights(folder: Path, stack: Stack, journal: StackJournal, position: int, extra: dict[str, Any]) -> None:
-    """`best.ckpt` and `last.ckpt`, with the same names inside as those of a run alone."""
-    folder.mkdir(exist_ok=True)
-    scale = {name: getattr(stack, name) for name in Scale.__annotations__}
-    for name, stacked in {"best": journal.best_weights, "last": journal.last_weights}.items():
-        weights = {f"net.{key}": value[position].clone() for key, value in zip(stack.names, stacked, strict=True)}
-        constants = {f"net.{key}": value[position].clone() for key, value in stack.constants.items()}
-        torch.save(extra | {"state_dict": weights | constants | scale}, folder / f"{name}.ckpt")
-
-
-def _finish(trial: Trial, record: Record, rows: list[Row], best_epoch: int, tested: dict[str, float]) -> None:
+def _finish(trial: Trial, record: Record, rows: list[Row], best: Row, tested: dict[str, float]) -> None:
     """Puts what came out into the trial's history, W&B run and, last of all, its record."""
-    best = next((row for row in rows if row["epoch"] == best_epoch), {})
     finite = math.isfinite(rows[-1]["train/loss"])
     record.status = "finished" if finite else "diverged"
     record.error = None if finite else f"train/loss is not finite in epoch {rows[-1]['epoch']}"
-    record.metrics = best | (tested if best else {})
+    record.metrics = {**best, **(tested if best else {})}
     record.objective = best.get(trial.cfg.objective.metric)
     record.checkpoint = "checkpoints/best.ckpt" if best else None
-    record.timing |= {"best_epoch": best.get("epoch"), "steps": rows[-1]["trainer/global_step"]}
     records.write_history(trial.folder, rows)
     _track(trial, record, rows)
     records.write(trial.folder, record)
@@ -189,11 +190,11 @@ def _track(trial: Trial, record: Record, rows: list[Row]) -> None:
     tracker.finish(told(record), exit_code=int(record.status != "finished"))
 
 
-def _activations(net: torch.nn.Module, features: torch.Tensor) -> int:
+def _activations(net: nn.Module, features: Tensor) -> int:
     """Numbers that one trial's forward pass of a batch leaves in memory."""
     sizes: list[int] = []
 
-    def count(module: torch.nn.Module, inputs: Any, output: Any) -> None:
+    def count(module: nn.Module, inputs: Any, output: Any) -> None:
         sizes.append(output.numel() if torch.is_tensor(output) else 0)
 
     hooks = [module.register_forward_hook(count) for module in net.modules()]

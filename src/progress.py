@@ -1,7 +1,10 @@
 """What a person sees while a run or a sweep trains."""
 
+import logging
+import math
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -11,6 +14,7 @@ from src.record import Record, Row
 
 _LINES = 10  # about as many lines for a run where there is no terminal
 _REFRESH_SECONDS = 0.1
+_SAVING = 0.1  # share of the bar that stands for writing a trained trial down
 
 
 class Progress:
@@ -61,52 +65,100 @@ class SweepProgress:
         num_trials: of the sweep.
         num_ended: how many of them ended in an earlier launch.
         console: where to show it.
+        direction: of the objective.
+        hidden: overrides that are not told of a trial, since all trials have them.
     """
 
-    def __init__(self, metric: str, num_trials: int, num_ended: int, console: Console) -> None:
+    def __init__(
+        self,
+        metric: str,
+        num_trials: int,
+        num_ended: int,
+        console: Console,
+        direction: str = "minimize",
+        hidden: Collection[str] = (),
+    ) -> None:
         self._metric, self._num_trials, self._num_ended = metric, num_trials, num_ended
-        self._console = console
-        self._size, self._max_epochs, self._next = 1, 1, 0.0
+        self._console, self._hidden = console, hidden
+        self._better = min if direction == "minimize" else max
+        self._best: float | None = None
+        self._size, self._max_epochs, self._unsaved, self._next = 0, 1, 0.0, 0.0
         self._bar: Bar | None = None
         if console.is_terminal:
-            columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
-            self._bar = Bar(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)
-            self._task = self._bar.add_task(f"{num_trials} trials", total=num_trials, completed=num_ended, told="")
-            self._bar.start()
+            self._bar = self._started(console)
 
     def start_stack(self, size: int, max_epochs: int | None) -> None:
         """Tells of a stack that begins to train."""
-        self._size, self._max_epochs = size, max(max_epochs or 1, 1)
+        self._size, self._max_epochs, self._unsaved = size, max(max_epochs or 1, 1), 0.0
         if self._bar is None:
             self._console.print(f"training {size} trials as one stack", highlight=False)
+        self._show(f"a stack of {size}")
 
     def show_epoch(self, epoch: int, best: float) -> None:
         """Tells of an epoch of a stack: the share of its epochs counts as a share of its trials."""
-        now = time.perf_counter()
-        if self._bar is not None and now >= self._next:
-            share = self._size * (epoch + 1) / self._max_epochs
-            told = f"epoch {epoch + 1}/{self._max_epochs} of {self._size} in a stack  best {self._metric} {best:.4g}"
-            self._bar.update(self._task, completed=min(self._num_ended + share, self._num_trials), told=told)
-            self._bar.refresh()
-            self._next = now + _REFRESH_SECONDS
+        if math.isfinite(best):
+            self._best = best if self._best is None else self._better(self._best, best)
+        if self._bar is not None and time.perf_counter() >= self._next:
+            self._unsaved = self._size * (1 - _SAVING) * min((epoch + 1) / self._max_epochs, 1)
+            self._show(f"epoch {epoch + 1}/{self._max_epochs} of {self._size}")
 
     def trial_ended(self, record: Record, overrides: Sequence[str]) -> None:
         """Tells of a trial that has ended."""
-        self._num_ended += 1
+        self._num_ended += record.has_ended or record.status == "failed"
+        if record.objective is not None:
+            self._best = record.objective if self._best is None else self._better(self._best, record.objective)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._num_ended, refresh=self._num_ended == self._num_trials)
+            if self._size:  # the trials of a stack that has trained are written down one after another
+                self._unsaved = max(self._unsaved - (1 - _SAVING), 0)
+            if time.perf_counter() >= self._next or self._num_ended == self._num_trials:
+                self._show("saving" if self._unsaved else "")
             return
         came_out = record.error if record.objective is None else f"{self._metric} {record.objective:.4g}"
-        name = " ".join(overrides) or record.key
+        name = " ".join(text for text in overrides if text not in self._hidden) or record.key
         self._console.print(
             f"{self._num_ended:>{len(str(self._num_trials))}}/{self._num_trials} {record.status}  {name}  {came_out}",
             highlight=False, soft_wrap=True, markup=False,
         )  # fmt: skip
 
     def close(self) -> None:
-        """A stack has ended; the bar stays for the next one."""
+        """A stack has trained and its trials are about to be written down; the bar stays."""
+        self._unsaved = self._size * (1 - _SAVING)
 
     def end(self) -> None:
         """Leaves the bar as it stands."""
         if self._bar is not None:
+            self._show("")
             self._bar.stop()
+            for handler in self._handlers:
+                handler.setStream(self._stream)
+
+    def _started(self, console: Console) -> Bar:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(None),
+            TextColumn("{task.fields[told]}"),
+            TimeRemainingColumn(),
+        )
+        bar = Bar(*columns, console=console, auto_refresh=False, expand=True)
+        self._task = bar.add_task("", total=self._num_trials, completed=self._num_ended, told="")
+        # Lines that are logged meanwhile go above the bar, as rich's own stand-in for stdout puts them.
+        self._stream = sys.stdout
+        streams = [handler for handler in logging.root.handlers if isinstance(handler, logging.StreamHandler)]
+        self._handlers = [handler for handler in streams if handler.stream is sys.stdout]
+        bar.start()
+        for handler in self._handlers:
+            handler.setStream(sys.stdout)
+        return bar
+
+    def _show(self, doing: str) -> None:
+        if self._bar is None:
+            return
+        best = "" if self._best is None else f"best {self._metric} {self._best:.4g}"
+        self._bar.update(
+            self._task,
+            completed=self._num_ended + self._unsaved,
+            description=f"{self._num_ended}/{self._num_trials} trials",
+            told="  ".join(part for part in (doing, best) if part),
+            refresh=True,
+        )
+        self._next = time.perf_counter() + _REFRESH_SECONDS

@@ -5,29 +5,45 @@ import os
 import sys
 from pathlib import Path
 
-from src import train
 from src.errors import ConfigError, die
+
+_ROOT = Path(__file__).parent.parent
 
 
 def main() -> None:
-    """Types the sweep's own command again, in its own folder: what has ended is not trained again."""
+    """Becomes the sweep's own command, where it was typed and for its folder: what has ended is not trained again."""
     try:
         folder, argv, cwd = _sweep(sys.argv[1:])
+        os.chdir(cwd)
     except ConfigError as error:
         die(error)
-    os.chdir(cwd)
-    others = [word for word in argv if not word.startswith("hydra.sweep.dir=")]
-    sys.argv = [sys.argv[0], *others[:1], f"hydra.sweep.dir={folder}", *others[1:]]
-    train.main()
+    found = [str(_ROOT), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in found if path)
+    os.execv(sys.executable, [sys.executable, "-m", "src.train", *_in_folder(argv, folder)])
+
+
+def _in_folder(argv: list[str], folder: Path) -> list[str]:
+    """The command's words with the sweep folder among its settings, which stand together."""
+    words = [word for word in argv if not word.startswith("hydra.sweep.dir=")]
+    first = next((place for place, word in enumerate(words) if "=" in word and word[:1] != "-"), len(words))
+    return [*words[:first], f"hydra.sweep.dir={_quoted(folder)}", *words[first:]]
+
+
+def _quoted(folder: Path) -> str:
+    """As Hydra reads it, whatever the folder's name is."""
+    return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def _sweep(words: list[str]) -> tuple[Path, list[str], str]:
     if len(words) != 1:
-        raise ConfigError("resume takes one sweep folder", " ".join(words), "python -m src.resume outputs/sweeps/<sweep>")
+        raise ConfigError(
+            "resume takes one sweep folder", " ".join(words), "python -m src.resume outputs/sweeps/<sweep>"
+        )
     folder = Path(words[0]).resolve()
     try:
         sweep = json.loads((folder / "sweep.json").read_text())
-        return folder, sweep["argv"], sweep["cwd"]
+        cwd = sweep["cwd"] if Path(sweep["cwd"]).is_dir() else os.getcwd()
+        return folder, sweep["argv"], cwd
     except (OSError, ValueError, KeyError) as error:
         law = f"{words[0]} is no sweep folder: it has no sweep.json that can be read"
         raise ConfigError(law, remedy="ls outputs/sweeps") from error

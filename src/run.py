@@ -271,11 +271,13 @@ def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool)
 
 
 def _refuse_if_alive(record: Record, folder: Path) -> None:
-    """Two processes in one folder would write over each other."""
-    source = record.provenance
-    if record.error is None and source.get("host") == os.uname().nodename and _alive(int(source.get("pid", 0))):
+    """Two processes in one folder would write over each other; those of one DDP run share it."""
+    source, pid = record.provenance, int(record.provenance.get("pid", 0))
+    if record.error is not None or source.get("host") != os.uname().nodename or "LOCAL_RANK" in os.environ:
+        return
+    if pid != os.getpid() and _alive(pid):
         law = f"{folder} is still being trained"
-        raise ConfigError(law, f"process {source['pid']} on {source['host']}", f"kill {source['pid']}, then resume")
+        raise ConfigError(law, f"process {pid} on {source['host']}", f"kill {pid}, then resume")
 
 
 def _alive(pid: int) -> bool:

@@ -3,7 +3,7 @@
 Shapes: K trials.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -19,17 +19,17 @@ class Schedules:
 
     Args:
         cfgs: the trials' configs; they differ in numbers only.
-        total_steps: optimizer steps of the whole training, for schedulers that step with them.
+        total_steps: counts the optimizer steps of the whole training, asked by schedulers that step with them.
 
     Attributes:
         interval: `step`, `epoch`, `objective` (once an epoch, by the objective) or None for a constant rate.
     """
 
-    def __init__(self, cfgs: Sequence[Config], total_steps: int) -> None:
+    def __init__(self, cfgs: Sequence[Config], total_steps: Callable[[], int]) -> None:
         name = str(cfgs[0].scheduler._target_ or "").rsplit(".", 1)[-1]
         intervals = {"": None, "OneCycleLR": "step", "ReduceLROnPlateau": "objective"}
         self.interval = intervals.get(name, "epoch")
-        extra = {"total_steps": total_steps} if self.interval == "step" else {}
+        extra = {"total_steps": total_steps()} if self.interval == "step" else {}
         shared: dict[str, int] = {}
         self._of_trial: list[int] = []
         self._pairs: list[tuple[torch.optim.Optimizer, Any]] = []
@@ -56,6 +56,8 @@ class Schedules:
 
     def values(self, trials: Tensor) -> dict[str, Tensor]:
         """What the schedulers have set so far, by the stacked optimizer's names, each (K',) in float64."""
+        if not self._pairs:
+            return {}
         groups = [optimizer.param_groups[0] for optimizer, _ in self._pairs]
         values = {"lr": [group["lr"] for group in groups]}
         if self.interval == "step":  # one-cycle moves the momentum too
@@ -80,5 +82,6 @@ class Schedules:
 
 def _pair(optimizer: DictConfig, scheduler: DictConfig, extra: dict[str, Any]) -> tuple[torch.optim.Optimizer, Any]:
     shadow = instantiate(optimizer, [torch.zeros(1, requires_grad=True)])
-    shadow.step()  # torch wants a step of the optimizer before the first of its scheduler
-    return shadow, instantiate(scheduler, shadow, **extra)
+    made = instantiate(scheduler, shadow, **extra)
+    shadow.step()  # torch warns of a scheduler whose optimizer has made no step since
+    return shadow, made

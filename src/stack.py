@@ -34,7 +34,7 @@ class Stack(LeanModule):
     Attributes:
         size: K.
         names: of the weights, as a net alone has them.
-        constants: the nets' buffers, each (K, ...).
+        constants: the nets' buffers, each (K, ...); training changes none of them (see `why_not`).
         trials: (K',) which of the K trials are still training.
         metrics: the latest epoch's, each (K',); whoever reads them empties them.
     """
@@ -43,8 +43,9 @@ class Stack(LeanModule):
         super().__init__()
         params, buffers = stack_module_state(list(nets))
         self.names = list(params)
-        self.weights = nn.ParameterList(nn.Parameter(value.detach()) for value in params.values())
+        self.weights = nn.ParameterList(_parameter(value.detach(), value) for value in params.values())
         self.trials: Tensor
+        self.target_std: Tensor
         self.register_buffer("trials", torch.arange(len(nets)))
         for name, value in vars(scale).items():
             self.register_buffer(name, value)
@@ -52,7 +53,10 @@ class Stack(LeanModule):
         self.size = len(nets)
         self.constants = buffers
         self._buffers_of_nets = buffers
-        self._one = Unregistered(copy.deepcopy(nets[0]).to("meta"))
+        self._one = Unregistered(copy.deepcopy(nets[0]))
+        own = {id(value): name for name, value in [*nets[0].named_parameters(), *nets[0].named_buffers()]}
+        state = nets[0].state_dict(keep_vars=True)
+        self._names_in_state = {name: own[id(value)] for name, value in state.items()}  # tied weights have two names
         self._loss = loss
         self._reduction = getattr(loss, "reduction", "mean")
         self._cfgs = list(cfgs)
@@ -77,12 +81,14 @@ class Stack(LeanModule):
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "test")
 
-    def on_train_batch_end(self, *_: Any) -> None:
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        super().optimizer_step(*args, **kwargs)
         if self._schedules.interval == "step":
             self._move_schedules()
 
     def on_train_epoch_end(self) -> None:
-        if self._schedules.interval == "epoch":
+        # `max_steps` may end a training within an epoch, which no scheduler counts then.
+        if self._schedules.interval == "epoch" and self.trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
             self._move_schedules()
         self._sum_up("train")
 
@@ -93,14 +99,11 @@ class Stack(LeanModule):
         self._sum_up("test")
 
     def configure_optimizers(self) -> Stacked:
-        numbers = hyperparameters(self._cfgs, self.trials)
+        self._schedules = Schedules(self._cfgs, self._total_steps)
+        # A scheduler sets numbers before the first step, one-cycle even a momentum where the config has none.
+        numbers = hyperparameters(self._cfgs, self.trials) | self._schedules.values(self.trials)
         fixed = {"nesterov": self._cfgs[0].optimizer.nesterov} if "momentum" in numbers else {}
-        optimizer = OPTIMIZERS[self._cfgs[0].optimizer._target_](self.weights, **numbers, **fixed)
-        steps = self._cfgs[0].scheduler._target_ and self.trainer.estimated_stepping_batches
-        self._schedules = Schedules(self._cfgs, int(steps or 0))
-        if self._schedules.interval:
-            optimizer.param_groups[0].update(self._schedules.values(self.trials))
-        return optimizer
+        return OPTIMIZERS[self._cfgs[0].optimizer._target_](self._trained(), **numbers, **fixed)
 
     def configure_gradient_clipping(
         self,
@@ -133,12 +136,12 @@ class Stack(LeanModule):
             staying: (K'',) positions among the trials that are still training.
         """
         self.trials = self.trials[staying]
-        self.weights = nn.ParameterList(nn.Parameter(weights.detach()[staying]) for weights in self.weights)
+        self.weights = nn.ParameterList(_parameter(weights.detach()[staying], weights) for weights in self.weights)
         self._buffers_of_nets = {name: value[staying] for name, value in self._buffers_of_nets.items()}
         if self._trainer is not None and self._trainer.optimizers:
             optimizer = self._trainer.optimizers[0]
             assert isinstance(optimizer, Stacked)
-            optimizer.keep(self.weights, staying)
+            optimizer.keep(self._trained(), staying)
 
     def load(self, weights: Sequence[Tensor]) -> None:
         """Takes all K trials back in, each with given weights (K, ...)."""
@@ -146,20 +149,51 @@ class Stack(LeanModule):
         self.weights = nn.ParameterList(nn.Parameter(value) for value in weights)
         self._buffers_of_nets = self.constants
 
+    def state_of(self, position: int, weights: Sequence[Tensor]) -> dict[str, Tensor]:
+        """What `Regressor.state_dict` has for one trial, from all trials' weights, each (K, ...)."""
+        tensors = dict(zip(self.names, weights, strict=True)) | self.constants
+        net = {f"net.{name}": tensors[own][position].clone() for name, own in self._names_in_state.items()}
+        return net | {name: getattr(self, name) for name in Scale.__annotations__}
+
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["random"] = torch.get_rng_state()
+        checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["schedules"] = self._schedules.state_dict()
         checkpoint["seen"] = self._seen["train"]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         torch.set_rng_state(checkpoint["random"].cpu())
+        if checkpoint["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
         self._seen["train"] = checkpoint["seen"]
         self.keep(checkpoint["state_dict"]["trials"].to(self.trials.device))
+        for i, weights in enumerate(self.weights):  # Lightning loads before it converts: float64 would be rounded
+            weights.data = weights.data.to(checkpoint["state_dict"][f"weights.{i}"].dtype)
         self._saved_schedules = checkpoint["schedules"]
 
     def on_fit_start(self) -> None:
         if hasattr(self, "_saved_schedules"):
             self._schedules.load_state_dict(self._saved_schedules)
+            # A checkpoint is read before the stack is moved to its device.
+            self._seen["train"] = [
+                (a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in self._seen["train"]
+            ]
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Stack":
+        """Moves and converts the nets' buffers too, whose dotted names a module cannot register."""
+        self.constants = {name: fn(value) for name, value in self.constants.items()}
+        self._buffers_of_nets = {name: fn(value) for name, value in self._buffers_of_nets.items()}
+        super()._apply(fn, recurse)
+        return self
+
+    def _total_steps(self) -> int:
+        steps = self.trainer.estimated_stepping_batches
+        # That sets up the data before Lightning knows of a checkpoint's place in it: let it be set up again.
+        self.trainer.fit_loop._combined_loader = None
+        return int(steps)
+
+    def _trained(self) -> list[nn.Parameter]:
+        return [weights for weights in self.weights if weights.requires_grad]
 
     def _step(self, batch: Batch, split: str) -> Tensor:
         features, targets = batch
@@ -183,6 +217,10 @@ class Unregistered:
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
+
+
+def _parameter(value: Tensor, like: Tensor) -> nn.Parameter:
+    return nn.Parameter(value, requires_grad=like.requires_grad)
 
 
 def hyperparameters(cfgs: Sequence[Config], trials: Tensor) -> dict[str, Tensor]:
@@ -223,16 +261,30 @@ def scores(seen: Seen, target_std: Tensor, reduction: str) -> dict[str, Tensor]:
 
 
 def why_not(nets: Sequence[nn.Module], loss: nn.Module, batch: Batch) -> str | None:
-    """Why nets cannot be stacked, found by one step of two of them; None where they can.
+    """Why nets cannot be stacked, found by one step of two of them, drawn by different seeds; None where they can.
 
-    Running statistics (batch norm) and control flow that depends on data are what vmap cannot do.
+    vmap cannot do control flow that depends on data. What changes or differs between nets besides their weights is
+    not kept apart: running statistics (batch norm), tensors that are no buffers.
     """
-    features, targets = batch
-    net = copy.deepcopy(nets[0]).to("meta").train()
     try:
-        params, buffers = stack_module_state([nets[0], nets[-1]])
-        one = vmap(lambda p, b: functional_call(net, (p, b), (features,)), randomness="different")
-        vmap(loss, in_dims=(0, None))(one(params, buffers), targets).sum().backward()
+        return _difference([copy.deepcopy(nets[0]), copy.deepcopy(nets[-1])], loss, batch)
     except Exception as error:  # whatever vmap meets in a user's net; trained alone, a real bug shows itself
         return " ".join(str(error).split()).split(". ")[0]
+
+
+def _difference(nets: list[nn.Module], loss: nn.Module, batch: Batch) -> str | None:
+    features, targets = batch
+    params, buffers = stack_module_state(nets)
+    before = {name: value.clone() for name, value in buffers.items()}
+    net = copy.deepcopy(nets[0]).train()
+    forward = vmap(lambda p, b: functional_call(net, (p, b), (features,)), randomness="different")
+    vmap(loss, in_dims=(0, None))(forward(params, buffers), targets).sum().backward()
+    if changed := [name for name, value in buffers.items() if not torch.equal(value, before[name])]:
+        return f"{changed[0]} changes in training besides the weights"
+    if unused := [name for name, value in params.items() if value.requires_grad and value.grad is None]:
+        return f"{unused[0]} takes no part in the loss"
+    net.eval()
+    together, alone = forward(params, buffers), torch.stack([net.eval()(features) for net in nets])
+    if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5):
+        return "the nets differ in more than their weights and buffers"
     return None

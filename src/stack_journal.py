@@ -18,6 +18,10 @@ from src.progress import SweepProgress
 from src.record import Row
 from src.stack import Stack
 
+_STATE = (
+    "best_epoch", "best_weights", "last_weights", "steps", "_waits", "_best", "_to_beat", "_epochs", "_over"
+)  # fmt: skip
+
 
 class StackJournal(Journal):
     """Keeps K trials apart: a trial that stops early or diverges leaves the stack, the others go on as they were.
@@ -31,7 +35,7 @@ class StackJournal(Journal):
         best_epoch: (K,) the epoch of the best objective, -1 while there is none.
         best_weights: the weights at that epoch, each (K, ...).
         last_weights: the weights that a trial ended with, each (K, ...).
-        diverged_at: (K,) the epoch whose training loss was not finite, -1 for none.
+        steps: (K,) training steps that a trial made.
     """
 
     def __init__(self, last_checkpoint: Path, cfg: Config, progress: SweepProgress) -> None:
@@ -40,25 +44,26 @@ class StackJournal(Journal):
         self._stopping = cfg.early_stopping
         self._epochs: list[dict[str, Any]] = []
         self._restored: dict[str, Any] = {}
+        self._over = False
 
     def begin(self, trainer: L.Trainer) -> None:
         stack = trainer.lightning_module
         assert isinstance(stack, Stack)
         size, device = stack.size, stack.trials.device
-        self.best_epoch, self.diverged_at, self._waits = (torch.full((3, size), -1, device=device)).unbind()
-        self._waits.zero_()
+        self.best_epoch = torch.full((size,), -1, device=device)
+        self.steps, self._waits = torch.zeros((2, size), dtype=torch.long, device=device).unbind()
         self._best, self._to_beat = torch.full((2, size), math.inf, device=device, dtype=torch.float64).unbind()
         self.best_weights = [torch.zeros(size, *weights.shape[1:]).to(weights) for weights in stack.weights]
         self.last_weights = [torch.zeros_like(weights) for weights in self.best_weights]
         for name, value in self._restored.items():
             setattr(self, name, _moved(value, device))
+        trainer.should_stop = self._over
 
     def epoch_ended(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Stack)
         metrics, module.metrics = module.metrics, {}
         self._add_rows(trainer, module, metrics)
         ended = ~metrics["train/loss"].isfinite()
-        self.diverged_at[module.trials[ended]] = trainer.current_epoch
         if self.metric in metrics:
             objective = metrics[self.metric].double()
             self._keep_best(module, objective * self.sign, trainer.current_epoch)
@@ -83,8 +88,7 @@ class StackJournal(Journal):
         return rows
 
     def state_dict(self) -> dict[str, Any]:
-        names = ("best_epoch", "best_weights", "last_weights", "diverged_at", "_waits", "_best", "_to_beat", "_epochs")
-        return super().state_dict() | {"stack": {name: getattr(self, name) for name in names}}
+        return super().state_dict() | {"stack": {name: getattr(self, name) for name in _STATE}}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         super().load_state_dict(state_dict)
@@ -123,9 +127,10 @@ class StackJournal(Journal):
         if len(staying):
             stack.keep(staying)
         else:
-            trainer.should_stop = True
+            self._over = trainer.should_stop = True
 
     def _keep_last(self, stack: Stack, which: Tensor) -> None:
+        self.steps[stack.trials[which]] = self._steps
         _copy_rows(self.last_weights, stack.trials[which], stack.weights, which)
 
 

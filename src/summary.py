@@ -2,6 +2,8 @@
 
 import math
 import re
+import shlex
+import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +11,7 @@ from statistics import mean, stdev
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from src.config import Objective
 from src.record import Record
@@ -52,32 +55,69 @@ def sweep_summary(records: Sequence[Record], objective: Objective, folder: Path,
     """The end of a sweep: its best settings, each with its mean and standard deviation over seeds."""
     states = Counter(record.status for record in records)
     title = f"{len(records)} trials: " + ", ".join(f"{count} {state}" for state, count in states.most_common())
-    table = _table(title, "setting", "seeds", objective.metric, "test/r2")
-    sign = 1 if objective.direction == "minimize" else -1
-    settings = sorted(_by_setting(records).items(), key=lambda item: sign * _mean_objective(item[1], sign))
+    scores = [objective.metric, *(["test/r2"] if any("test/r2" in record.metrics for record in records) else [])]
+    table = _table(title, "setting", "seeds", *scores)
+    settings = ranked(records, objective)
     for name, trials in settings[:_SHOWN]:
-        tested = [trial.metrics.get("test/r2") for trial in trials]
-        table.add_row(name, str(len(trials)), _spread([trial.objective for trial in trials]), _spread(tested))
+        values = [[trial.objective for trial in trials], [trial.metrics.get("test/r2") for trial in trials]]
+        table.add_row(Text(name), _count(trials), *map(_spread, values[: len(scores)]))
     console.print(table)
     if len(settings) > _SHOWN:
         console.print(f"and {len(settings) - _SHOWN} more settings", highlight=False)
-    best = settings[0][0] if settings[0][0] != "default" else ""
-    _end(short(folder), [f"python -m src.train {best}".strip(), f"python -m src.resume {short(folder)}"], console)
+    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if states["failed"] else []
+    if best := _best_trial(settings, objective):
+        run = shlex.quote(f"run={short(folder)}/{best.key}")
+        commands = [_train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
+    _end(short(folder), commands, console)
 
 
-def _by_setting(records: Sequence[Record]) -> dict[str, list[Record]]:
-    """Trials that differ in their seed alone, under what else they set."""
-    settings: dict[str, list[Record]] = {}
+def _best_trial(settings: Sequence[tuple[str, list[Record]]], objective: Objective) -> Record | None:
+    """The best trial of the best setting."""
+    known = [trial for trial in (settings[0][1] if settings else []) if trial.objective is not None]
+    sign = 1 if objective.direction == "minimize" else -1
+    return min(known, key=lambda trial: sign * (trial.objective or 0), default=None)
+
+
+def ranked(records: Sequence[Record], objective: Objective) -> list[tuple[str, list[Record]]]:
+    """Trials that differ in their seed alone, under what sets them apart from the others, the best mean first.
+
+    Settings of which a trial has no objective, as one that failed, come after those of which all have.
+    """
+    hidden = same_for_all([record.overrides for record in records])
+    settings: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        name = " ".join(text for text in record.overrides if not re.match(r"\+*seed=", text))
-        settings.setdefault(name or "default", []).append(record)
-    return settings
+        settings.setdefault(tuple(text for text in record.overrides if not _SEED.match(text)), []).append(record)
+    sign = 1 if objective.direction == "minimize" else -1
+
+    def rank(trials: list[Record]) -> tuple[bool, float]:
+        values = [trial.objective for trial in trials if trial.objective is not None]
+        return len(values) < len(trials), sign * mean(values) if values else math.inf
+
+    named = [(" ".join(text for text in texts if text not in hidden), trials) for texts, trials in settings.items()]
+    return sorted(((name or "all", trials) for name, trials in named), key=lambda setting: rank(setting[1]))
 
 
-def _mean_objective(trials: Sequence[Record], sign: int) -> float:
-    """The mean over seeds; a trial without an objective makes its setting the worst."""
-    values = [trial.objective for trial in trials]
-    return mean(value for value in values if value is not None) if None not in values else sign * math.inf
+def _count(trials: Sequence[Record]) -> str:
+    known = sum(trial.objective is not None for trial in trials)
+    return str(known) if known == len(trials) else f"{known} of {len(trials)}"
+
+
+def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:
+    """Overrides that do not tell one trial of a sweep from another, or are no part of what is trained."""
+    every = {text for texts in overrides for text in texts}
+    shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
+    return shared | {text for text in every if _BOOKKEEPING.match(text)}
+
+
+_SEED = re.compile(r"\+*seed=")
+_BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
+
+
+def _train_again(overrides: Sequence[str]) -> str:
+    """The command for one run with a setting, as it can be pasted into a shell."""
+    found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
+    chosen = [text for text in overrides if not _SEED.match(text) and not _BOOKKEEPING.match(text)]
+    return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
 def _spread(values: Sequence[float | None]) -> str:

@@ -10,7 +10,7 @@ def register() -> None:
     from src.sweep.local import LocalLauncher
 
     accepts = Plugins.is_in_toplevel_plugins_module
-    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[method-assign]
+    Plugins.is_in_toplevel_plugins_module = staticmethod(  # type: ignore[method-assign,assignment]
         lambda name: name.startswith("src.sweep.") or accepts(name)
     )
     for plugin in (GridSweeper, LocalLauncher):

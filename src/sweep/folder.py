@@ -4,7 +4,6 @@ import fcntl
 import hashlib
 import json
 import os
-import shlex
 import socket
 import sys
 from collections.abc import Iterator, Sequence
@@ -49,19 +48,30 @@ def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
     path = folder / "sweep.json"
     earlier = json.loads(path.read_text()) if path.is_file() else {}
     now = provenance({}, "")
-    keys = [job.key for job in jobs]
-    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "command": shlex.join(sys.argv), "keys": keys}
-    replace_file(path, json.dumps(values | {"provenance": now}, indent=2) + "\n")
-    return _changes(earlier, keys, now["git"]) if earlier else []
+    asked = list(dict.fromkeys(job.key for job in jobs))
+    keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
+    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now}
+    replace_file(path, json.dumps(values, indent=2) + "\n")
+    return _changes(earlier, asked, now["git"]) if earlier else []
 
 
-def _changes(earlier: dict[str, Any], keys: list[str], git: dict[str, Any] | None) -> list[str]:
-    new, gone = set(keys) - set(earlier["keys"]), set(earlier["keys"]) - set(keys)
-    told = [f"the grid has changed: {len(new)} new trials, {len(gone)} no longer asked for"] if new or gone else []
+def forget_sweep(folder: Path) -> None:
+    """Removes what Hydra's sweeper has written of a sweep that cannot begin, and leaves one that has begun."""
+    if folder.is_dir() and not {path.name for path in folder.iterdir()} - {"multirun.yaml"}:
+        (folder / "multirun.yaml").unlink(missing_ok=True)
+        os.removedirs(folder)
+
+
+def _changes(earlier: dict[str, Any], asked: list[str], git: dict[str, Any] | None) -> list[str]:
+    new, left_out = set(asked) - set(earlier["keys"]), set(earlier["keys"]) - set(asked)
+    told = [f"the grid has changed: {len(new)} new, {len(left_out)} of the earlier trials left out"]
+    told = told if new or left_out else []
     before = earlier["provenance"]["git"]
     states = [(state or {}).get(name) for state in (before, git) for name in ("sha", "diff")]
     if states[:2] != states[2:]:
-        told.append("the code has changed since the sweep began: earlier trials were trained by other code")
+        told.append(
+            "the code has changed since this sweep's earlier launch: its ended trials were trained by other code"
+        )
     return told
 
 

@@ -13,10 +13,12 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
 
-from src.check import check_values
+from src.check import check, check_values
 from src.config import Config
 from src.naming import key
+from src.suggest import unknown_key
 
 Plain = dict[str, Any]
 
@@ -72,7 +74,9 @@ def compose_jobs(
             values = _resolved(_with_values(task, settings))
         else:
             values = copy.deepcopy(_resolved(composed(tuple(overrides))[0]))
-        values["sweep"]["name"] = sweep.name
+        if unknown := [name for name in values if name not in Config.__dataclass_fields__]:
+            raise unknown_key(unknown[0])
+        values["sweep"]["name"] = values["sweep"]["name"] or sweep.name
         cfg = check_values(values)
         own_key = key(cfg)
         jobs.append(Job(number, list(overrides), values, cfg, own_key, sweep / own_key, hydra))
@@ -83,7 +87,11 @@ def write_hydra_files(job: Job) -> None:
     """Leaves in the run folder what Hydra leaves there: the config (resolved), the overrides, and its own settings."""
     hydra = copy.copy(job.hydra)
     hydra["overrides"] = hydra["overrides"] | {"task": job.overrides}
-    hydra["job"] = hydra["job"] | {"id": str(job.number), "num": job.number, "override_dirname": ",".join(job.overrides)}
+    hydra["job"] = hydra["job"] | {
+        "id": str(job.number),
+        "num": job.number,
+        "override_dirname": ",".join(job.overrides),
+    }
     hydra["runtime"] = hydra["runtime"] | {"output_dir": str(job.folder.resolve())}
     folder = job.folder / ".hydra"
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,4 +146,9 @@ def _with_values(task: Plain, settings: Sequence[Override]) -> Plain:
 def _resolved(values: Plain) -> Plain:
     if "${" not in json.dumps(values, default=str):
         return values
-    return cast(Plain, OmegaConf.to_container(OmegaConf.create(values), resolve=True))
+    config = OmegaConf.create(values)
+    try:
+        return cast(Plain, OmegaConf.to_container(config, resolve=True))
+    except OmegaConfBaseException:
+        check(config)  # says which key it is
+        raise

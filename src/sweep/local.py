@@ -1,18 +1,24 @@
 """The launcher of this machine: trials that can be stacked train together, the others one after another."""
 
+import errno
 import logging
 import math
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from rich.console import Console
 
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
-from src.sweep.folder import earlier_record, sole_owner, write_sweep
+from src.record import Record
+from src.summary import short, sweep_summary
+from src.sweep.folder import earlier_record, forget_sweep, sole_owner, write_sweep
 from src.sweep.jobs import Job, compose_jobs
+from src.sweep.signals import stoppable
+from src.tracking import run_name
 
 log = logging.getLogger(__name__)
 
@@ -37,42 +43,60 @@ class LocalLauncher(BasicLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep = Path(str(self.config.hydra.sweep.dir))
+        resume = f"python -m src.resume {shlex.quote(str(short(sweep)))}"
         try:
             _check_stack_size(self.stack_size)
-            loader = self.hydra_context.config_loader
-            jobs = compose_jobs(loader, self.config, sweep, job_overrides, initial_job_idx)
-            with sole_owner(sweep):
-                return self._launch(sweep, jobs)
+            jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
+            with sole_owner(sweep), stoppable(resume):
+                return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
         except ConfigError as error:
+            forget_sweep(sweep)
             die(error)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
 
-    def _launch(self, sweep: Path, jobs: list[Job]) -> list[JobReturn]:
-        for change in write_sweep(sweep, jobs):
+    def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
+        changes = write_sweep(sweep, jobs)
+        for change in changes if is_first else []:
             log.warning(change)
-        ended = {job.key for job in jobs if (record := earlier_record(job)) and record.has_ended}
-        log.info(f"{sweep}: {len(jobs)} trials" + (f", {len(ended)} of them ended before" if ended else ""))
-        with heavy_imports():  # torch is imported here, once every config is known to be right
-            from src.sweep.running import run_jobs
+        trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
+        ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
+        log.info(f"{short(sweep)}: {len(trials)} trials" + (f", {len(ended)} of them ended before" if ended else ""))
+        if len(ended) < len(trials):
+            with heavy_imports():  # torch is imported here, once every config is known to be right
+                from src.sweep.running import run_jobs
 
-        size = None if self.stack_size == "auto" else int(self.stack_size)
-        run_jobs(sweep, jobs, ended, size)
-        return [_returned(job) for job in jobs]
+            run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
+        records = {job.key: record for job in trials if (record := earlier_record(job))}
+        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
+        failure = _failure(sweep, list(records.values()))
+        return [_returned(job, records[job.key], failure) for job in jobs]
 
 
 def _check_stack_size(size: int | str) -> None:
     if size != "auto" and not (isinstance(size, int) and size >= 1):
-        raise ConfigError("hydra.launcher.stack_size is auto or a number of trials", size, "hydra.launcher.stack_size=auto")
+        raise ConfigError(
+            "hydra.launcher.stack_size is auto or a number of trials", size, "hydra.launcher.stack_size=auto"
+        )
 
 
-def _returned(job: Job) -> JobReturn:
-    """A trial's result as Hydra's sweepers want it."""
-    record = earlier_record(job)
-    out = JobReturn(overrides=job.overrides, working_dir=str(job.folder))
-    out.task_name = HydraConfig.get().job.name if HydraConfig.initialized() else "train"
-    out.status = JobStatus.COMPLETED if record is not None and record.has_ended else JobStatus.FAILED
-    out.return_value = (
-        (math.nan if record.objective is None else record.objective)
-        if record is not None and out.status is JobStatus.COMPLETED
-        else SystemExit(f"a trial failed: {record.error if record else 'it has no record'}; see {job.folder}/record.json")
-    )
+def _failure(sweep: Path, records: Sequence[Record]) -> str:
+    """What the command says last where trials failed: which, where and why."""
+    failed = [record for record in records if not record.has_ended]
+    if not failed:
+        return ""
+    first = failed[0]
+    more = f", and {len(failed) - 1} more (`failed` in their record.json)" if len(failed) > 1 else ""
+    name = run_name(first.overrides, first.key)
+    return f"{len(failed)} of {len(records)} trials failed: {short(sweep)}/{first.key} ({name}): {first.error}{more}"
+
+
+def _returned(job: Job, record: Record, failure: str) -> JobReturn:
+    """A trial's result as Hydra's sweepers want it: raising where the trial failed."""
+    out = JobReturn(overrides=job.overrides, working_dir=str(job.folder), task_name=job.hydra["job"]["name"])
+    out.status = JobStatus.COMPLETED if record.has_ended else JobStatus.FAILED
+    objective = math.nan if record.objective is None else record.objective
+    out.return_value = objective if record.has_ended else SystemExit(failure)
     return out

@@ -1,7 +1,8 @@
 """Which trials train together."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import pairwise
 
 from src.config import TARGETS, Config
 from src.sweep.jobs import Job
@@ -49,13 +50,21 @@ def stacks_of(jobs: Sequence[Job], size: int) -> list[list[Job]]:
     """Cuts a group into stacks of nearly equal size, none larger than `size`."""
     count = -(-len(jobs) // size)
     cuts = [round(i * len(jobs) / count) for i in range(count + 1)]
-    return [list(jobs[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [list(jobs[start:end]) for start, end in pairwise(cuts)]
 
 
-def interrupted_stacks(folder_keys: Sequence[Sequence[str]], jobs: Sequence[Job]) -> list[list[Job]]:
+def interrupted_stacks(
+    folder_keys: Sequence[Sequence[str]], jobs: Sequence[Job], ended: Collection[str]
+) -> list[list[Job]]:
     """Stacks that were under way in an earlier launch and whose trials are all asked for again."""
     by_key = {job.key: job for job in jobs}
-    return [[by_key[key] for key in keys] for keys in folder_keys if all(key in by_key for key in keys)]
+    going_on: list[list[Job]] = []
+    taken = set(ended)
+    for keys in folder_keys:
+        if set(keys) <= by_key.keys() and not set(keys) <= taken:
+            going_on.append([by_key[key] for key in keys])
+            taken |= set(keys)
+    return going_on
 
 
 def _shared(job: Job) -> str:

@@ -1,5 +1,6 @@
-"""Trains the jobs of a sweep: stack after stack, then those that go alone."""
+"""Trains the jobs of a sweep: stack after stack, and one after another those that cannot be stacked."""
 
+import errno
 import logging
 import subprocess
 import sys
@@ -10,108 +11,171 @@ from omegaconf import OmegaConf
 from rich.console import Console
 
 from src import record as records
-from src.errors import Interrupted
+from src.errors import ConfigError, Interrupted
 from src.fit_stack import Trial, fit_stack, room
 from src.progress import SweepProgress
 from src.record import Record
 from src.run import fit, resume
-from src.summary import short, sweep_summary
+from src.summary import same_for_all
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
 
 log = logging.getLogger(__name__)
+_TAIL = 30  # lines of a failed process that are shown
 
 
-def run_jobs(sweep: Path, jobs: Sequence[Job], ended: set[str], stack_size: int | None) -> None:
-    """Trains every job that has not ended; each leaves its record.
+def run_jobs(sweep: Path, trials: Sequence[Job], ended: set[str], stack_size: int | None) -> None:
+    """Trains every trial that has not ended; each leaves its record.
 
     Args:
         sweep: the sweep folder.
-        jobs: all of the sweep's.
+        trials: all of the sweep's, each with a key of its own.
         ended: keys of those that ended in an earlier launch.
         stack_size: the most trials of a stack, None for as many as memory takes.
 
     Raises:
         Interrupted: where a signal stopped the sweep.
+        OSError: where the disk is full.
     """
-    wanted = list({job.key: job for job in jobs}.values())  # the same config twice is one trial
-    progress = SweepProgress(wanted[0].cfg.objective.metric, len(wanted), len(ended), Console())
+    objective, hidden = trials[0].cfg.objective, same_for_all([job.overrides for job in trials])
+    progress = SweepProgress(objective.metric, len(trials), len(ended), Console(), objective.direction, hidden)
+    running = Running(sweep, progress)
     try:
-        going_on = interrupted_stacks(stacks_under_way(sweep), wanted)
+        going_on = interrupted_stacks(stacks_under_way(sweep), trials, ended)
         for stack in going_on:
-            _train_stack(sweep, stack, progress)
+            running.train(stack)
         busy = ended | {job.key for stack in going_on for job in stack}
-        for group in groups_of([job for job in wanted if job.key not in busy]):
-            for stack in _planned(group, stack_size):
-                _train_stack(sweep, stack, progress)
-    except Interrupted as stop:
-        stop.resume = f"python -m src.resume {short(sweep)}"
-        raise
+        for group in groups_of([job for job in trials if job.key not in busy]):
+            for stack in running.planned(group, stack_size):
+                running.train(stack)
     finally:
         progress.end()
-    sweep_summary([record for job in wanted if (record := earlier_record(job))], wanted[0].cfg.objective, sweep, Console())
 
 
-def _planned(group: list[Job], stack_size: int | None) -> list[list[Job]]:
-    """A group's stacks; one that cannot be stacked goes trial by trial, and a line says why."""
-    if len(group) == 1 or stack_size == 1:
-        return [[job] for job in group]
-    reason = why_alone(group[0].cfg)
-    fits, reason = (1, reason) if reason else room(_trial(group[0]))
-    if reason:
-        log.warning(f"{len(group)} trials train one at a time: {reason}")
-    return stacks_of(group, min(stack_size or fits, fits))
+class Running:
+    """A sweep that trains.
 
+    Args:
+        sweep: the sweep folder.
+        progress: the sweep's.
+    """
 
-def _train_stack(sweep: Path, stack: list[Job], progress: SweepProgress) -> None:
-    """Trains a stack; should it fail as a whole, its trials are trained alone, so that only the culprit fails."""
-    if len(stack) == 1:
-        _train_alone(stack[0], progress)
-        return
-    checkpoint = stack_checkpoint(sweep, [job.key for job in stack])
-    for job in stack:
-        write_hydra_files(job)
-    try:
-        fit_stack([_trial(job) for job in stack], checkpoint, progress)
-    except Exception:
-        log.exception("a stack failed; its trials are trained one at a time")
+    def __init__(self, sweep: Path, progress: SweepProgress) -> None:
+        self._sweep, self._progress = sweep, progress
+        self._said: set[str] = set()
+
+    def planned(self, group: list[Job], stack_size: int | None) -> list[list[Job]]:
+        """A group's stacks; one that cannot be stacked goes trial by trial, and a line says why."""
+        if len(group) == 1 or stack_size == 1:
+            return [[job] for job in group]
+        fits, reason = 1, why_alone(group[0].cfg)
+        if reason is None:
+            try:
+                fits, reason = room(_trial(group[0]))
+            except Exception as error:  # whatever a user's model or data raises; trained alone, each trial says it
+                _raise_if_disk_is_full(error)
+                reason = _line(error)
+        if reason is not None:
+            self._say_once(f"trials train one at a time: {reason}")
+        return stacks_of(group, min(stack_size or fits, fits))
+
+    def train(self, stack: list[Job]) -> None:
+        """Trains a stack; one that fails is halved until only the trials that make it fail are left, each alone."""
+        if len(stack) == 1:
+            self._train_alone(stack[0])
+            return
+        checkpoint = stack_checkpoint(self._sweep, [job.key for job in stack])
         for job in stack:
-            if not _has_ended(job):
-                _train_alone(job, progress)
-    stack_ended(checkpoint)
+            write_hydra_files(job)
+        try:
+            fit_stack([_trial(job) for job in stack], checkpoint, self._progress)
+        except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too
+            _raise_if_disk_is_full(error)
+            log.debug("a stack failed", exc_info=True)
+            self._say_once(f"a stack failed ({_line(error)}): it is halved to find the trials at fault")
+        stack_ended(checkpoint)
+        if rest := [job for job in stack if not _has_ended(job)]:
+            for half in stacks_of(rest, -(-len(rest) // 2)):
+                self.train(half)
 
+    def _train_alone(self, job: Job) -> None:
+        try:
+            record = _fit_alone(job)
+        except Exception as error:  # one failing trial fails alone; its record says why
+            _raise_if_disk_is_full(error)
+            record = _failed(job, error)
+            if isinstance(error, ConfigError):
+                self._say_once(str(error))
+            elif _line(error) not in self._said:  # the same traceback is not shown for every trial
+                self._said.add(_line(error))
+                log.exception(f"trial {job.key} failed:")
+        self._progress.trial_ended(record, job.overrides)
 
-def _train_alone(job: Job, progress: SweepProgress) -> None:
-    try:
-        record = _fit_alone(job)
-    except Exception as error:  # one failing trial fails alone; its record says why
-        log.exception(f"trial {job.key} failed")
-        record = _failed(job, error)
-    progress.trial_ended(record, job.overrides)
+    def _say_once(self, text: str) -> None:
+        if text not in self._said:
+            self._said.add(text)
+            log.warning(text)
 
 
 def _fit_alone(job: Job) -> Record:
     """One trial by itself: on from its checkpoint if it was begun, in a process of its own if it needs several."""
     write_hydra_files(job)
-    if needs_processes(job.cfg):
-        # Under DDP every further process starts with this one's command line: it must name this run alone.
-        words = [*job.overrides, f"hydra.run.dir={job.folder}", f"sweep.name={job.folder.parent.name}", "hydra.mode=RUN"]
-        if (job.folder / "record.json").is_file():
-            words = [f"resume={job.folder}"]
-        subprocess.run([sys.executable, "-m", "src.train", *words], check=False)
-        return records.read(job.folder)
     earlier = earlier_record(job)
-    if earlier is not None and earlier.stack is None:
-        return resume(job.folder, quiet=True)
-    return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True)
+    if needs_processes(job.cfg):
+        return _fit_in_processes(job)
+    if earlier is None:
+        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True)
+    if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
+        (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    # Whoever holds the sweep knows that no process trains it, even if one has the number of the one that did.
+    earlier.stack, earlier.error = None, earlier.error or "interrupted"
+    records.write(job.folder, earlier)
+    return resume(job.folder, quiet=True)
+
+
+def _fit_in_processes(job: Job) -> Record:
+    """A trial that needs several processes: under DDP each starts with the first one's command line, so it has its own.
+
+    Raises:
+        RuntimeError: where the process ended before the trial did.
+    """
+    if not (job.folder / "record.json").is_file():
+        records.write(job.folder, Record(job.key, job.overrides))
+    command = [sys.executable, "-m", "src.train", f"resume={job.folder}"]
+    # A session of its own: Ctrl-C reaches it once, through us.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        output, _ = process.communicate()
+    except Interrupted:
+        process.terminate()  # it saves where it stands
+        process.communicate()
+        raise
+    record = records.read(job.folder)
+    if not record.has_ended:
+        log.warning("\n".join(output.splitlines()[-_TAIL:]))
+    if record.status == "running":
+        raise RuntimeError(f"its process ended with exit code {process.returncode}")
+    return record
 
 
 def _failed(job: Job, error: Exception) -> Record:
     record = earlier_record(job) or Record(job.key, job.overrides)
-    record.status, record.error = "failed", f"{type(error).__name__}: {error}"
+    record.status, record.error = "failed", _line(error)
     records.write(job.folder, record)
     return record
+
+
+def _raise_if_disk_is_full(error: Exception) -> None:
+    """A full disk is no trial's fault: the sweep stops, and goes on once there is room."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise error
+
+
+def _line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _has_ended(job: Job) -> bool:

@@ -1,0 +1,173 @@
+"""The stack as a module, and what cannot be stacked."""
+
+import copy
+import dataclasses
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from src.check import check
+from src.run import build_data
+from src.stack import Stack, hyperparameters, scores, why_not
+from tests.conftest import composed
+from tests.test_fit_stack import DropoutNet, OddNet, ThreeLayerNet
+
+K, B, D, O = 3, 7, 5, 2  # noqa: E741
+
+
+class BatchNormNet(nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(nn.Linear(D, 4), nn.BatchNorm1d(4), nn.Linear(4, O))
+
+
+class Undecided(ThreeLayerNet):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) if self.into(x).sum() > 0 else self.out(self.into(x))
+
+
+class Counting(ThreeLayerNet):
+    calls: Tensor
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls.add_(1)
+        return super().forward(x)
+
+
+class Secretive(ThreeLayerNet):
+    """Its random features are no buffer, so nothing says that they differ from net to net."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.directions = torch.randn(D, D)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x @ self.directions)
+
+
+class Unused(ThreeLayerNet):
+    def __init__(self, *sizes: int) -> None:
+        super().__init__(*sizes)
+        self.spare = nn.Linear(2, 2)
+
+
+def batch() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(B, D, generator=generator), torch.randn(B, O, generator=generator)
+
+
+def stack_of(nets: list[nn.Module]) -> Stack:
+    cfg = check(composed("data=synthetic", f"data.input_dim={D}", f"data.output_dim={O}", "tracking=disabled"))
+    cfgs = [dataclasses.replace(cfg, seed=seed) for seed in range(len(nets))]
+    return Stack(nets, nn.MSELoss(), cfgs, build_data(cfg).scale)
+
+
+@pytest.mark.parametrize("kind", [ThreeLayerNet, OddNet, DropoutNet, lambda *_: nn.Linear(D, O)])
+def test_nets_that_can_be_stacked_predict_in_a_stack_what_they_predict_alone(kind: type[nn.Module]) -> None:
+    nets = [kind(D, 4, O) for _ in range(K)]
+    assert why_not(nets, nn.MSELoss(), batch()) is None
+    features, _ = batch()
+    expected = torch.stack([net.eval()(features) for net in nets])
+    torch.testing.assert_close(stack_of(nets).eval()(features), expected)
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        (BatchNormNet, "1.running_mean changes in training besides the weights"),
+        (lambda: Undecided(D, 4, O), "data-dependent control flow"),
+        (lambda: Counting(D, 4, O), "calls changes in training besides the weights"),
+        (lambda: Secretive(D, 4, O), "differ in more than their weights and buffers"),
+        (lambda: Unused(D, 4, O), "spare.weight takes no part in the loss"),
+    ],
+)
+def test_what_cannot_be_stacked_is_found_with_a_reason_and_left_as_it_was(kind: type[nn.Module], reason: str) -> None:
+    nets = [kind(), kind()]
+    before = copy.deepcopy([net.state_dict() for net in nets])
+    found = why_not(nets, nn.MSELoss(), batch())
+    assert found is not None
+    assert reason in found
+    assert len(found) < 200
+    assert all(
+        torch.equal(net.state_dict()[name], old[name]) for net, old in zip(nets, before, strict=True) for name in old
+    )
+    assert all(parameter.grad is None for net in nets for parameter in net.parameters())
+
+
+def test_dropout_draws_differ_from_trial_to_trial() -> None:
+    net = DropoutNet(D, 32, O)
+    first, second = stack_of([net, copy.deepcopy(net)]).train()(batch()[0])
+    assert not torch.allclose(first, second)
+
+
+def test_gradients_of_a_trial_are_those_of_its_net_alone() -> None:
+    nets: list[nn.Module] = [ThreeLayerNet(D, 4, O) for _ in range(K)]
+    stack = stack_of(nets)
+    stack.training_step(batch(), 0).backward()
+    for position, net in enumerate(nets):
+        features, targets = batch()
+        nn.functional.mse_loss(net(features), targets).backward()
+        for name, weights in zip(stack.names, stack.weights, strict=True):
+            assert weights.grad is not None
+            torch.testing.assert_close(weights.grad[position], net.get_parameter(name).grad)
+
+
+@pytest.mark.parametrize("algorithm", ["norm", "value"])
+def test_gradients_are_clipped_as_those_of_one_net(algorithm: str) -> None:
+    stack = stack_of([ThreeLayerNet(D, 4, O) for _ in range(K)])
+    stack.training_step(batch(), 0).backward()
+    gradients = [weights.grad for weights in stack.weights if weights.grad is not None]
+    gradients[0][0] *= 100
+    alone = [[gradient[position].clone() for gradient in gradients] for position in range(K)]
+    stack.configure_gradient_clipping(None, 0.3, algorithm)
+    for position, own in enumerate(alone):
+        parameters = [nn.Parameter(torch.zeros_like(gradient)) for gradient in own]
+        for parameter, gradient in zip(parameters, own, strict=True):
+            parameter.grad = gradient
+        (nn.utils.clip_grad_norm_ if algorithm == "norm" else nn.utils.clip_grad_value_)(parameters, 0.3)
+        for gradient, parameter in zip(gradients, parameters, strict=True):
+            torch.testing.assert_close(gradient[position], parameter.grad)
+
+
+def test_trials_that_stay_predict_as_before_and_frozen_weights_stay_frozen() -> None:
+    stack = stack_of([OddNet(D, 4, O) for _ in range(K)]).eval()
+    before = stack(batch()[0])
+    stack.keep(torch.tensor([2, 0]))
+    assert stack.trials.tolist() == [2, 0]
+    torch.testing.assert_close(stack(batch()[0]), before[[2, 0]], rtol=0, atol=0)
+    frozen = [name for name, weights in zip(stack.names, stack.weights, strict=True) if not weights.requires_grad]
+    assert frozen == ["into.weight", "into.bias"]
+
+
+def test_buffers_of_the_nets_follow_the_stack_to_another_precision() -> None:
+    nets: list[nn.Module] = [OddNet(D, 4, O) for _ in range(K)]
+    predictions = stack_of(nets).double().eval()(batch()[0].double())
+    assert predictions.dtype == torch.float64
+    for net, predicted in zip(nets, predictions, strict=True):
+        torch.testing.assert_close(predicted, net.double().eval()(batch()[0].double()), rtol=1e-12, atol=1e-12)
+
+
+def test_hyperparameters_are_those_of_the_trials_that_still_train() -> None:
+    cfgs = [check(composed(f"optimizer.lr={lr}", f"optimizer.betas=[{lr},0.5]")) for lr in (0.1, 0.2, 0.3)]
+    numbers = hyperparameters(cfgs, torch.tensor([2, 0]))
+    assert {name: value.tolist() for name, value in numbers.items()} == {
+        "lr": [0.3, 0.1], "beta1": [0.3, 0.1], "beta2": [0.5, 0.5], "eps": [1e-8, 1e-8], "weight_decay": [0.0, 0.0],
+    }  # fmt: skip
+    assert {value.dtype for value in numbers.values()} == {torch.float64}
+
+
+def test_scores_of_a_trial_do_not_depend_on_its_neighbours() -> None:
+    predictions, targets = torch.randn(K, B, O), torch.randn(B, O)
+    predictions[1] = torch.nan
+    losses, std = (predictions - targets).square().mean((1, 2)), torch.tensor([2.0, 3.0])
+    together = scores([(losses, predictions, targets)], std, "mean")
+    for trial in (0, 2):
+        one = slice(trial, trial + 1)
+        alone = scores([(losses[one], predictions[one], targets)], std, "mean")
+        for name, value in alone.items():
+            torch.testing.assert_close(together[name][one], value, rtol=1e-6, atol=1e-6)
+    assert together["r2"][1].isnan()
