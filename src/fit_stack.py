@@ -17,13 +17,14 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from src import record as records
+from src.build import build_data, build_trainer, device_name
 from src.config import Config
 from src.data.base import TabularData
 from src.data.split import SPLITS
 from src.progress import SweepProgress
 from src.provenance import provenance
 from src.record import Record, Row
-from src.run import build_data, build_trainer, device_name, told, wandb_config
+from src.run import told, wandb_config
 from src.stack import Stack, why_not
 from src.stack_journal import StackJournal
 from src.tracking import new_id, run_name, track

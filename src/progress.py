@@ -86,6 +86,7 @@ class SweepProgress:
         self._bar: Bar | None = None
         if console.is_terminal:
             self._bar = self._started(console)
+            self._show("")
 
     def start_stack(self, size: int, max_epochs: int | None) -> None:
         """Tells of a stack that begins to train."""
@@ -100,7 +101,7 @@ class SweepProgress:
             self._best = best if self._best is None else self._better(self._best, best)
         if self._bar is not None and time.perf_counter() >= self._next:
             self._unsaved = self._size * (1 - _SAVING) * min((epoch + 1) / self._max_epochs, 1)
-            self._show(f"epoch {epoch + 1}/{self._max_epochs} of {self._size}")
+            self._show(f"epoch {epoch + 1}/{self._max_epochs}")
 
     def trial_ended(self, record: Record, overrides: Sequence[str]) -> None:
         """Tells of a trial that has ended."""

@@ -1,106 +1,27 @@
-"""Builds a run from its config and trains it: `fit` for one run, `resume` for one that was stopped."""
+"""Trains a run and leaves its record: `fit` for one that begins, `resume` for one that was stopped."""
 
-import logging
 import os
 import time
-import warnings
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import lightning as L
-import torch
-from hydra.utils import instantiate
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch.callbacks import Callback, EarlyStopping
-from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
 from src import naming
 from src import record as records
+from src.build import Run, build, device_name, early_stopping
 from src.check import check
 from src.config import Config
-from src.data.base import TabularData
 from src.errors import ConfigError, Interrupted
 from src.journal import RunJournal
-from src.module import MakeScheduler, Regressor
 from src.progress import Progress
 from src.provenance import provenance
 from src.record import Record
 from src.summary import run_summary, short
-from src.tracking import NullTracker, Tracker, run_name, track
-
-# Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
-warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning, module="lightning")
-for name in ("lightning.pytorch", "lightning.fabric"):
-    logging.getLogger(name).setLevel(logging.WARNING)  # its news are devices found and tips; set at import, so here
-
-
-@dataclass
-class Run:
-    """What a config builds.
-
-    Attributes:
-        data: splits and scale, set up.
-        module: the net with its loss and optimizer.
-        trainer: Lightning's Trainer.
-    """
-
-    data: TabularData
-    module: Regressor
-    trainer: L.Trainer
-
-
-def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
-    """Builds the data, the net with weights drawn by `cfg.seed`, and the Trainer.
-
-    Raises:
-        ConfigError: where this machine lacks what the Trainer is asked for.
-        InstantiationException: where a class of the config is not there or does not take its arguments.
-    """
-    trainer = build_trainer(cfg, callbacks or [])
-    data = build_data(cfg)
-    L.seed_everything(cfg.seed, verbose=False)
-    net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
-    optimizer = instantiate(cfg.optimizer, _partial_=True)
-    module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
-    return Run(data, module, trainer)
-
-
-def build_data(cfg: Config) -> TabularData:
-    """The dataset, loaded, split and standardised in the precision that is trained in."""
-    data = instantiate(cfg.data)
-    data.dtype = torch.float64 if cfg.trainer.precision.startswith("64") else torch.float32
-    data.setup()
-    return data
-
-
-def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
-    """Lightning's Trainer, without the parts that the journal does with less work at every step.
-
-    Raises:
-        ConfigError: where this machine lacks what the Trainer is asked for.
-    """
-    torch.set_num_threads(cfg.num_threads)
-    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler()}
-    if cfg.data.get("val_fraction") == 0:
-        settings["limit_val_batches"] = 0
-    try:
-        return L.Trainer(
-            **settings,
-            callbacks=callbacks,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=bool(callbacks),
-            num_sanity_val_steps=0,
-        )
-    except MisconfigurationException as error:
-        raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
+from src.tracking import NullTracker, Tracker, new_id, run_name, track
 
 
 def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str], quiet: bool = False) -> Record:
@@ -153,6 +74,7 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
     tracker: Tracker = NullTracker()
     try:
         if main:
+            record.wandb = wandb_identity(cfg, record)
             records.write(folder, record)
             tracker = _tracker(cfg, folder, config, record)
             records.write(folder, record)
@@ -176,7 +98,7 @@ def _train(
 ) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
     journal = RunJournal(folder, cfg, tracker, Progress(cfg.objective.metric, cfg.trainer.max_epochs, console))
-    run = build(cfg, [journal, *_early_stopping(cfg)])
+    run = build(cfg, [journal, *early_stopping(cfg)])
     run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
     record.metrics = dict(journal.best)
@@ -195,56 +117,18 @@ def _test(run: Run, checkpoint: Path) -> dict[str, float]:
     return run.module.metrics
 
 
-class _NoProfiler(PassThroughProfiler):
-    """Profiles nothing, at a tenth of what it costs Lightning's own to profile nothing 25 times a step."""
-
-    def profile(self, action_name: str) -> AbstractContextManager[None]:  # type: ignore[override]
-        return _NOTHING
-
-
-_NOTHING = nullcontext()
-
-
-def _early_stopping(cfg: Config) -> list[Callback]:
-    stop, metric = cfg.early_stopping, cfg.objective.metric
-    if stop.patience is None:
-        return []
-    return [
-        EarlyStopping(
-            metric,
-            stop.min_delta,
-            stop.patience,
-            mode=cfg.objective.direction[:3],
-            check_on_train_epoch_end=metric.startswith("train/"),
-        )
-    ]
-
-
-def _scheduler(cfg: Config) -> MakeScheduler:
-    """How Lightning steps the scheduler: one-cycle at every step, the others at every epoch."""
-
-    def make(optimizer: torch.optim.Optimizer, trainer: L.Trainer) -> dict[str, Any] | None:
-        if cfg.scheduler._target_ is None:
-            return None
-        if cfg.scheduler._target_.endswith(".OneCycleLR"):
-            steps = int(trainer.estimated_stepping_batches)
-            return {"scheduler": instantiate(cfg.scheduler, optimizer, total_steps=steps), "interval": "step"}
-        return {"scheduler": instantiate(cfg.scheduler, optimizer), "monitor": cfg.objective.metric}
-
-    return make
-
-
-def device_name(cfg: Config) -> str:
-    """What a run is trained on: `cpu`, or a GPU's name."""
-    wanted = cfg.trainer.accelerator in ("auto", "gpu", "cuda")
-    return torch.cuda.get_device_name() if wanted and torch.cuda.is_available() else "cpu"
-
-
 def wandb_config(values: Any, record: Record) -> dict[str, Any]:
     """A W&B run's config: the resolved values, the key, and where the run comes from."""
     git = record.provenance["git"] or {}
     source = record.provenance | {"git": {name: git.get(name) for name in ("sha", "dirty")}}
     return {**values, "key": record.key, "provenance": source}
+
+
+def wandb_identity(cfg: Config, record: Record) -> dict[str, str | None]:
+    """What the record keeps of a W&B run before there is one: killed at any moment, it goes on under the same id."""
+    mode = cfg.tracking.mode
+    run_id = record.wandb.get("id") or (new_id() if mode != "disabled" else None)
+    return {"mode": mode, "id": run_id, "group": cfg.sweep.name, "url": None}
 
 
 def _tracker(cfg: Config, folder: Path, config: DictConfig, record: Record) -> Tracker:

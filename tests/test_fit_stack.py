@@ -227,6 +227,13 @@ def test_a_trial_without_momentum_equals_the_run_alone(tmp_path: Path, scheduler
     assert_equals_runs_alone(tmp_path, (*SHORT, "optimizer=sgd", f"scheduler={scheduler}"), each)
 
 
+def test_trials_that_differ_in_their_seed_alone_step_down_by_themselves(tmp_path: Path) -> None:
+    base = (*SHORT, "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.1")
+    folders = assert_equals_runs_alone(tmp_path, base, [(f"seed={seed}",) for seed in range(3)])
+    rates = {tuple(row["lr"] for row in read_history(folder)) for folder in folders}
+    assert len(rates) > 1, "at different epochs, or this says nothing"
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", LONG_CASES)
 def test_on_a_gpu_a_trial_equals_the_run_alone(tmp_path: Path, name: str) -> None:
@@ -234,8 +241,11 @@ def test_on_a_gpu_a_trial_equals_the_run_alone(tmp_path: Path, name: str) -> Non
     assert_equals_runs_alone(tmp_path, (*LONG, *base, "trainer.accelerator=gpu"), each)
 
 
-def test_each_trial_stops_early_by_itself(tmp_path: Path) -> None:
-    base = (*SHORT, "trainer.max_epochs=40", "early_stopping.patience=2", "early_stopping.min_delta=1e-3")
+@pytest.mark.parametrize("objective", [("val/loss", "minimize"), ("val/r2", "maximize")])
+def test_each_trial_stops_early_by_itself(tmp_path: Path, objective: tuple[str, str]) -> None:
+    metric, direction = objective
+    own = (f"objective.metric={metric}", f"objective.direction={direction}")
+    base = (*SHORT, *own, "trainer.max_epochs=40", "early_stopping.patience=2", "early_stopping.min_delta=1e-3")
     each = [(f"optimizer.lr={lr}", f"seed={seed}") for seed, lr in enumerate((0, 0.3, 0.01, 0.03))]
     folders = assert_equals_runs_alone(tmp_path, base, each)
     assert epochs_of(folders)[0] == 3
@@ -375,6 +385,7 @@ def test_a_bigger_net_or_more_precise_numbers_leave_room_for_fewer_trials(tmp_pa
 
     small, big, huge = fits(), fits("model.hidden_dim=20000"), fits("model.hidden_dim=1000000")
     assert small > big > huge >= 1
+    assert fits("model.hidden_dim=1000") > fits("model.hidden_dim=1000", "data.batch_size=10000")
     assert 0 < fits("trainer.precision=64", "model.hidden_dim=20000") < big
 
 

@@ -10,11 +10,12 @@ from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
 from src import record as records
+from src.build import build
 from src.check import check
 from src.errors import ConfigError
 from src.naming import key
 from src.record import Record, read, read_history
-from src.run import build, fit
+from src.run import fit
 from tests.conftest import SMALL, composed, write_hydra_folder
 
 

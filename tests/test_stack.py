@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from src.build import build_data
 from src.check import check
-from src.run import build_data
 from src.stack import Stack, hyperparameters, scores, why_not
 from tests.conftest import composed
 from tests.test_fit_stack import DropoutNet, OddNet, ThreeLayerNet

@@ -19,11 +19,12 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from src import by_hand, naming
+from src.build import build
 from src.by_hand import Start, Trained, Weights
 from src.check import check
 from src.provenance import provenance
 from src.record import Row, read_history
-from src.run import build, fit
+from src.run import fit
 
 HERE = Path(__file__).parent
 CONF = HERE.parent.parent / "conf"

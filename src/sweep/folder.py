@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -99,3 +99,10 @@ def stack_ended(checkpoint: Path) -> None:
     """Removes the state of a stack whose trials all have their own records."""
     checkpoint.unlink(missing_ok=True)
     checkpoint.with_suffix(".json").unlink(missing_ok=True)
+
+
+def forget_ended_stacks(folder: Path, ended: Collection[str]) -> None:
+    """Removes what a process left that was killed once its trials had ended, and not yet their stack."""
+    for path in (folder / "stacks").glob("*.json"):
+        if set(json.loads(path.read_text())) <= set(ended):
+            stack_ended(path.with_suffix(".ckpt"))

@@ -15,7 +15,7 @@ from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.record import Record
 from src.summary import short, sweep_summary
-from src.sweep.folder import earlier_record, forget_sweep, sole_owner, write_sweep
+from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, sole_owner, write_sweep
 from src.sweep.jobs import Job, compose_jobs
 from src.sweep.signals import stoppable
 from src.tracking import run_name
@@ -70,6 +70,7 @@ class LocalLauncher(BasicLauncher):
 
             run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
         records = {job.key: record for job in trials if (record := earlier_record(job))}
+        forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]

@@ -14,8 +14,8 @@ import wandb
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 
+from src.build import build_data
 from src.check import check
-from src.run import build_data
 from tests.benchmarks.plain import PlainModule, plain_fit, plain_loaders
 from tests.conftest import composed
 

@@ -9,9 +9,10 @@ from statistics import median
 
 import torch
 
+from src.build import build
 from src.check import check
 from src.models import TwoLayerNet
-from src.run import build, fit
+from src.run import fit
 from tests.benchmarks.plain import PlainModule, plain_fit, plain_loaders
 from tests.benchmarks.table import save, spread
 from tests.conftest import composed, write_hydra_folder

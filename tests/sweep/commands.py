@@ -51,7 +51,7 @@ def start(folder: Path, *words: str, module: str = "src.train") -> "subprocess.P
     """Types `python -m <module> <words>` in a folder."""
     command = [sys.executable, "-m", module, *words]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=folder, env=environment(folder), **pipes)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, cwd=folder, env=environment(folder), **pipes)  # type: ignore[call-overload]
 
 
 def command(folder: Path, *words: str, module: str = "src.train") -> Done:

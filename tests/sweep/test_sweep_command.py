@@ -287,7 +287,7 @@ def spied() -> None:
         Path("returned.json").write_text(json.dumps(told))
         return batches
 
-    GridSweeper.sweep = sweep  # type: ignore[method-assign]
+    GridSweeper.sweep = sweep  # type: ignore[method-assign,assignment]
 
 
 def test_hydra_gets_every_result_in_order(tmp_path: Path) -> None:
