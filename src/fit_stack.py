@@ -24,10 +24,10 @@ from src.data.split import SPLITS
 from src.progress import SweepProgress
 from src.provenance import provenance
 from src.record import Record, Row
-from src.run import told, wandb_config
+from src.run import told, wandb_config, wandb_identity
 from src.stack import Stack, why_not
 from src.stack_journal import StackJournal
-from src.tracking import new_id, run_name, track
+from src.tracking import run_name, track
 
 _MEMORY = 2**29  # bytes that a stack may take, weights and activations together
 _LARGEST = 512  # beyond this a CPU's caches gain nothing more
@@ -130,9 +130,7 @@ def _start(trials: Sequence[Trial]) -> list[Record]:
             record.stack = {"size": len(trials), "position": position, "keys": keys}
             record.timing = {"started": now} | record.timing
             record.provenance = _source(trial.cfg)
-            mode, group = trial.cfg.tracking.mode, trial.cfg.sweep.name
-            identity = record.wandb.get("id") or (new_id() if mode != "disabled" else None)
-            record.wandb = {"mode": mode, "id": identity, "group": group, "url": None}
+            record.wandb = wandb_identity(trial.cfg, record)
             records.write(trial.folder, record)
         kept.append(record)
     return kept

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from src import journal, run
 from src.check import check
+from src.errors import Interrupted
 from src.record import read, read_history
 from tests.conftest import SMALL, composed, write_hydra_folder
 
@@ -32,12 +33,16 @@ def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str
         original(self, trainer, *rest)  # type: ignore[arg-type]
 
     journal.Journal.on_train_batch_end = stopped  # type: ignore[method-assign,assignment]
-    if (folder / "record.json").is_file():
-        run.resume(folder)
-    else:
-        config = composed(*overrides)
-        write_hydra_folder(folder, config)
-        run.fit(check(config), folder, config, list(overrides))
+    try:
+        if (folder / "record.json").is_file():
+            run.resume(folder)
+        else:
+            config = composed(*overrides)
+            write_hydra_folder(folder, config)
+            run.fit(check(config), folder, config, list(overrides))
+    except Interrupted as stop:  # as the command line does
+        assert f"resume={folder}" in stop.resume
+        raise SystemExit(128 + stop.signum) from None
 
 
 def in_a_process_of_its_own(*arguments: object) -> int | None:

@@ -116,6 +116,30 @@ def test_gradients_of_a_trial_are_those_of_its_net_alone() -> None:
             torch.testing.assert_close(weights.grad[position], net.get_parameter(name).grad)
 
 
+class Clamped(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shift = nn.Parameter(torch.zeros(D))
+        self.floor = nn.Parameter(torch.full((O,), -0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return ((x + self.shift).clamp(min=0)[:, :O] + torch.clamp(x - self.shift, min=0)[:, -O:]).clamp(min=self.floor)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_clamped_unit_has_its_value_and_gradient_also_at_0(dtype: torch.dtype) -> None:
+    tiny = torch.finfo(dtype).smallest_normal * torch.finfo(dtype).eps
+    features = torch.tensor([[0.0, -0.0, tiny, -tiny, 0.0], [1.0, -1.0, 0.0, 2.0, -2.0]], dtype=dtype)
+    net = Clamped().to(dtype)
+    together, alone = stack_of([net, copy.deepcopy(net)]).to(dtype)(features), net(features)
+    assert all(torch.equal(predicted, alone) for predicted in together)
+    weights = [net.shift, net.floor]
+    expected = torch.autograd.grad(alone.sum(), weights)
+    stack = stack_of([net, copy.deepcopy(net)]).to(dtype)
+    for stacked, single in zip(torch.autograd.grad(stack(features).sum(), list(stack.weights)), expected, strict=True):
+        assert all(torch.equal(gradient, single) for gradient in stacked)
+
+
 @pytest.mark.parametrize("algorithm", ["norm", "value"])
 def test_gradients_are_clipped_as_those_of_one_net(algorithm: str) -> None:
     stack = stack_of([ThreeLayerNet(D, 4, O) for _ in range(K)])
