@@ -111,8 +111,13 @@ def _scheduler(cfg: Config) -> MakeScheduler:
             return None
         if cfg.scheduler._target_.endswith(".OneCycleLR"):
             steps = int(trainer.estimated_stepping_batches)
+            # That sets up the data before Lightning knows of a checkpoint's place in it: let it be set up again.
+            trainer.fit_loop._combined_loader = None
             return {"scheduler": instantiate(cfg.scheduler, optimizer, total_steps=steps), "interval": "step"}
-        return {"scheduler": instantiate(cfg.scheduler, optimizer), "monitor": cfg.objective.metric}
+        follows = cfg.objective.metric.startswith("val/") and cfg.scheduler._target_.endswith(".ReduceLROnPlateau")
+        every = cfg.trainer.check_val_every_n_epoch if follows else 1  # there is nothing to follow in between
+        scheduler = instantiate(cfg.scheduler, optimizer)
+        return {"scheduler": scheduler, "monitor": cfg.objective.metric, "frequency": every}
 
     return make
 

@@ -171,6 +171,9 @@ class Regressor(LeanModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         if "random" not in checkpoint:
             return
+        # Lightning copies the weights before it takes the net to its precision: in float32 they would be rounded.
+        weights = (value for name, value in checkpoint["state_dict"].items() if name.startswith("net."))
+        self.net.to(next(weights).dtype)
         torch.set_rng_state(checkpoint["random"].cpu())
         if checkpoint["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])

@@ -75,10 +75,12 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, config, split)
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
-    net.load_state_dict({name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")})
+    net.to(dtype).load_state_dict(
+        {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    )
     features, targets = data.scaled(arrays, scale=scale)
     with torch.inference_mode():
-        predicted = net.to(dtype).eval()(features.to(dtype)).double()
+        predicted = net.eval()(features.to(dtype)).double()
     loss = instantiate(config.loss)
     metrics = _metrics(predicted, targets.double(), loss, scale.target_std, arrays.target_names)
     return Scored(rows, arrays, (predicted * scale.target_std + scale.target_mean).numpy(), metrics)

@@ -86,6 +86,8 @@ class WandbTracker:
             reinit="create_new",
             settings=wandb.Settings(**LEAN, **_PATIENCE),
         )
+        # Within one second of the kill, the new log lies in the folder of the old one.
+        self._replaced = [log for log in self._replaced if log.resolve() != Path(self._run.dir).parent.resolve()]
         _define_metrics(self._run)
         self.info = {
             "mode": mode,

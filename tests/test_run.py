@@ -161,7 +161,7 @@ def test_precision_reaches_the_weights(tmp_path: Path, precision: str) -> None:
         ("data=synthetic", "data.num_rows=200", "data.input_dim=8", "data.output_dim=2", "data.teacher_dim=4"),
         ("debug=fast",), ("debug=overfit",), ("debug=anomaly",), ("trainer.max_epochs=null", "trainer.max_steps=25"),
         ("trainer.max_time=00:00:00:01", "trainer.max_epochs=-1"), ("trainer.accumulate_grad_batches=2",),
-        ("trainer.gradient_clip_val=0.1",), ("trainer.check_val_every_n_epoch=2",),
+        ("trainer.gradient_clip_val=0.1",), ("trainer.check_val_every_n_epoch=2",), ("trainer.check_val_every_n_epoch=2", "scheduler=plateau"),
         ("data.val_fraction=0", "objective.metric=train/loss"), ("data.test_fraction=0",),
         ("objective.metric=val/r2", "objective.direction=maximize"),
     ],
