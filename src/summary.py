@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.config import Objective
+from src.naming import setting
 from src.record import Record
 
 _SPLITS = "train val test"
@@ -48,11 +49,21 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
         "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
         upload if record.wandb.get("mode") == "offline" else "python -m src.train --help",
     ]
-    _end(folder, next_commands, console)
+    next_steps(folder, next_commands, console)
 
 
-def sweep_summary(records: Sequence[Record], objective: Objective, folder: Path, console: Console) -> None:
-    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds."""
+def sweep_summary(
+    records: Sequence[Record], objective: Objective, folder: Path, console: Console, more: Sequence[str] = ()
+) -> None:
+    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds.
+
+    Args:
+        records: of its trials.
+        objective: what they are judged by.
+        folder: the sweep folder.
+        console: where to say it.
+        more: commands to type next, before those that every sweep has.
+    """
     states = Counter(record.status for record in records)
     title = f"{len(records)} trials: " + ", ".join(f"{count} {state}" for state, count in states.most_common())
     scores = [objective.metric, *(["test/r2"] if any("test/r2" in record.metrics for record in records) else [])]
@@ -60,15 +71,15 @@ def sweep_summary(records: Sequence[Record], objective: Objective, folder: Path,
     settings = ranked(records, objective)
     for name, trials in settings[:_SHOWN]:
         values = [[trial.objective for trial in trials], [trial.metrics.get("test/r2") for trial in trials]]
-        table.add_row(Text(name), _count(trials), *map(_spread, values[: len(scores)]))
+        table.add_row(Text(rounded(name)), _count(trials), *map(_spread, values[: len(scores)]))
     console.print(table)
     if len(settings) > _SHOWN:
         console.print(f"and {len(settings) - _SHOWN} more settings", highlight=False)
     commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if states["failed"] else []
     if best := _best_trial(settings, objective):
         run = shlex.quote(f"run={short(folder)}/{best.key}")
-        commands = [_train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
-    _end(short(folder), commands, console)
+        commands = [train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
+    next_steps(folder, [*more, *commands], console)
 
 
 def _best_trial(settings: Sequence[tuple[str, list[Record]]], objective: Objective) -> Record | None:
@@ -81,17 +92,18 @@ def _best_trial(settings: Sequence[tuple[str, list[Record]]], objective: Objecti
 def ranked(records: Sequence[Record], objective: Objective) -> list[tuple[str, list[Record]]]:
     """Trials that differ in their seed alone, under what sets them apart from the others, the best mean first.
 
-    Settings of which a trial has no objective, as one that failed, come after those of which all have.
+    Settings of which a trial failed, diverged or was pruned come after those of which all finished.
     """
     hidden = same_for_all([record.overrides for record in records])
     settings: dict[tuple[str, ...], list[Record]] = {}
     for record in records:
-        settings.setdefault(tuple(text for text in record.overrides if not _SEED.match(text)), []).append(record)
+        settings.setdefault(setting(record.overrides), []).append(record)
     sign = 1 if objective.direction == "minimize" else -1
 
     def rank(trials: list[Record]) -> tuple[bool, float]:
         values = [trial.objective for trial in trials if trial.objective is not None]
-        return len(values) < len(trials), sign * mean(values) if values else math.inf
+        unfinished = any(trial.status != "finished" for trial in trials)
+        return unfinished, sign * mean(values) if values else math.inf
 
     named = [(" ".join(text for text in texts if text not in hidden), trials) for texts, trials in settings.items()]
     return sorted(((name or "all", trials) for name, trials in named), key=lambda setting: rank(setting[1]))
@@ -106,17 +118,23 @@ def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:
     """Overrides that do not tell one trial of a sweep from another, or are no part of what is trained."""
     every = {text for texts in overrides for text in texts}
     shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
-    return shared | {text for text in every if _BOOKKEEPING.match(text)}
+    return shared | {text for text in every if BOOKKEEPING.match(text)}
 
 
-_SEED = re.compile(r"\+*seed=")
-_BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
+BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
 
 
-def _train_again(overrides: Sequence[str]) -> str:
+def rounded(name: str) -> str:
+    """A setting's name with long numbers cut to four digits, as a search draws them."""
+    return re.sub(
+        r"(?<![\w.])-?\d*\.?\d+(e-?\d+)?(?![\w.])", lambda n: f"{float(n[0]):.4g}" if len(n[0]) > 8 else n[0], name
+    )
+
+
+def train_again(overrides: Sequence[str]) -> str:
     """The command for one run with a setting, as it can be pasted into a shell."""
     found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
-    chosen = [text for text in overrides if not _SEED.match(text) and not _BOOKKEEPING.match(text)]
+    chosen = [text for text in setting(overrides) if not BOOKKEEPING.match(text)]
     return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
@@ -134,6 +152,8 @@ def _table(title: str, *columns: str) -> Table:
     return table
 
 
-def _end(folder: Path, commands: Sequence[str], console: Console) -> None:
+def next_steps(folder: Path, commands: Sequence[str], console: Console) -> None:
+    """Where a run or a sweep lies, and what to type next."""
+    folder = short(folder)
     console.print(f"\n{folder}", soft_wrap=True, highlight=False)
     console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

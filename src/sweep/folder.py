@@ -22,9 +22,14 @@ from src.sweep.jobs import Job
 def sole_owner(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; the operating system lets go of it however the process ends.
 
+    A sweeper that launches in rounds holds it for all of them, its launcher for one.
+
     Raises:
         ConfigError: where another process holds it.
     """
+    if folder in _held:
+        yield
+        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+") as lock:
         try:
@@ -36,11 +41,23 @@ def sole_owner(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         lock.flush()
-        yield
+        _held.add(folder)
+        try:
+            yield
+        finally:
+            _held.remove(folder)
 
 
-def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
+_held: set[Path] = set()
+
+
+def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> list[str]:
     """Writes `sweep.json`, what is needed to go on with the sweep.
+
+    Args:
+        folder: the sweep folder.
+        jobs: those of this launch.
+        is_whole: whether these are all of the sweep's jobs, and not one round of them.
 
     Returns:
         What has changed since an earlier launch: the grid, the code.
@@ -52,7 +69,7 @@ def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now}
     replace_file(path, json.dumps(values, indent=2) + "\n")
-    return _changes(earlier, asked, now["git"]) if earlier else []
+    return _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
 
 
 def forget_sweep(folder: Path) -> None:

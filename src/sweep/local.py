@@ -17,6 +17,7 @@ from src.record import Record
 from src.summary import short, sweep_summary
 from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, sole_owner, write_sweep
 from src.sweep.jobs import Job, compose_jobs
+from src.sweep.pruning import Pruning
 from src.sweep.signals import stoppable
 from src.tracking import run_name
 
@@ -28,11 +29,17 @@ class LocalLauncher(BasicLauncher):
 
     Args:
         stack_size: the most trials of a stack; `auto` goes by memory, 1 trains one at a time.
+
+    Attributes:
+        total: trials of the whole sweep, where its sweeper launches them in rounds and sums them up by itself.
     """
+
+    skips_ended = True
 
     def __init__(self, stack_size: int | str = "auto") -> None:
         super().__init__()
         self.stack_size = stack_size
+        self.total: int | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Trains every job that has not ended in an earlier launch, and returns what came out in their order."""
@@ -58,20 +65,26 @@ class LocalLauncher(BasicLauncher):
             raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
 
     def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
-        changes = write_sweep(sweep, jobs)
+        assert self.config is not None
+        changes = write_sweep(sweep, jobs, is_whole=self.total is None)
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
         ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
-        log.info(f"{short(sweep)}: {len(trials)} trials" + (f", {len(ended)} of them ended before" if ended else ""))
+        pruning = Pruning(self.config.hydra.sweeper.get("pruner"), sweep, trials[0].cfg)
+        if self.total is None:
+            earlier = f", {len(ended)} of them ended before" if ended else ""
+            log.info(f"{short(sweep)}: {len(trials)} trials{earlier}")
         if len(ended) < len(trials):
             with heavy_imports():  # torch is imported here, once every config is known to be right
                 from src.sweep.running import run_jobs
 
-            run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
+            size = None if self.stack_size == "auto" else int(self.stack_size)
+            run_jobs(sweep, trials, ended, size, pruning, self.total)
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
-        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
+        if self.total is None:
+            sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
 
