@@ -45,7 +45,7 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
     console.print(metrics_table(shown, title))
     upload = f"wandb sync {folder}/wandb/offline-run-*"
     next_commands = [
-        f"python -m src.evaluate run={folder}",
+        *([f"python -m src.evaluate run={folder}"] if record.checkpoint else []),
         "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
         upload if record.wandb.get("mode") == "offline" else "python -m src.train --help",
     ]

@@ -14,6 +14,7 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
+from optuna.trial import create_trial
 
 from src.errors import ConfigError
 
@@ -43,10 +44,10 @@ class Space:
             return None
         try:
             values = {key: _value(distribution, texts[key]) for key, distribution in self.distributions.items()}
+            create_trial(value=0, params=values, distributions=self.distributions)  # refuses what lies outside
         except ValueError:
             return None
-        inside = all(d._contains(d.to_internal_repr(values[key])) for key, d in self.distributions.items())
-        return values if inside else None
+        return values
 
     def grid(self) -> list[Values]:
         """Every combination.

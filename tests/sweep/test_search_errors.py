@@ -26,7 +26,10 @@ WRONG = {
     "cmaes on one key": (["hydra/sweeper/sampler=cmaes", LR], "two keys or more", "sampler=tpe"),
     "grid on an interval": (["hydra/sweeper/sampler=grid", LR], "that can be counted", "sampler=qmc"),
     "no such sampler": (["hydra/sweeper/sampler=bayes", LR], "hydra/sweeper/sampler is one of: cmaes, gp", "sampler="),
-    "sampler's argument": (["hydra/sweeper/sampler=nsgaii", "hydra.sweeper.sampler.population_size=1", LR], "Optuna", ""),
+    "sampler's argument": (
+        ["hydra/sweeper/sampler=nsgaii", "hydra.sweeper.sampler.population_size=1", LR],
+        "hydra.sweeper.sampler must be right for Optuna", "hydra/sweeper/sampler=tpe",
+    ),
     "no trials": (["hydra.sweeper.num_trials=0", LR], "hydra.sweeper.num_trials must be a number at least 1", "try"),
     "trials as text": (["hydra.sweeper.num_trials=many", LR], "hydra.sweeper.num_trials must be a whole number", "try"),
     "a failure rate": (["hydra.sweeper.max_failure_rate=2", LR], "at least 0 and at most 1", "max_failure_rate"),
