@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+from hydra.core.utils import JobReturn
 from hydra.plugins.launcher import Launcher
 from optuna.trial import FrozenTrial, Trial, TrialState
 
@@ -135,7 +136,7 @@ class Search:
             launched = list(jobs) if getattr(self._launcher, "skips_ended", False) else left
             returned = self._launcher.launch([[*fixed, *job] for job in launched], len(self.told) * len(self._seeds))
             for job, ended in zip(launched, returned, strict=True):
-                self._folders[job] = Path(str(ended.working_dir))
+                self._folders[job] = _folder_of(ended)
         for suggestion in batch:
             suggestion.folders = [self._folders[(*suggestion.overrides, *seed)] for seed in self._seeds]
             suggestion.records = [records.read(folder) for folder in suggestion.folders]
@@ -186,6 +187,12 @@ class Search:
                 f"the search has stopped: {len(failed)} of {len(self.told)} suggestions failed or diverged, "
                 f"{allowed}; the first: {' '.join(failed[0].overrides)}: {bad.error}"
             )
+
+
+def _folder_of(ended: JobReturn) -> Path:
+    """A trial's folder; only our own launcher calls it the working directory."""
+    hydra = ended.hydra_cfg.hydra if ended.hydra_cfg is not None else None
+    return Path(str(hydra.runtime.output_dir if hydra else ended.working_dir))
 
 
 def _trial_of(suggestion: Suggestion, record: records.Record) -> tuple[str, ...]:

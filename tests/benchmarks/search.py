@@ -32,7 +32,7 @@ def study(trials: int, *words: str) -> tuple[float, int]:
 def optuna_alone(trials: int) -> float:
     """Seconds that TPE takes to suggest as many trials in the same rounds, with nothing trained."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    space: dict[str, BaseDistribution] = {key: FloatDistribution(low, high, log=True) for key, (low, high) in SPACE.items()}
+    space: dict[str, BaseDistribution] = {key: FloatDistribution(*ends, log=True) for key, ends in SPACE.items()}
     sampler = optuna.samplers.TPESampler(seed=0)
     subject = optuna.create_study(sampler=sampler)
     started = time.perf_counter()

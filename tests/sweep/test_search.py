@@ -206,3 +206,14 @@ def test_suggestion_that_comes_twice_is_trained_once(tmp_path: Path) -> None:
         space=("model.hidden_dim=4,8", "data.batch_size=32,64"),
     )
     assert len(records_of(sweep_of(tmp_path))) <= 4
+
+
+def test_search_works_under_hydras_own_launcher_and_goes_on_there(tmp_path: Path) -> None:
+    words = ("hydra/launcher=basic", "hydra/sweeper/pruner=halving", "hydra/sweeper/sampler=random")
+    search(tmp_path, *words, trials=4, batch=4)
+    before = records_of(sweep_of(tmp_path))
+    search(tmp_path, *words, trials=9, batch=4)
+    after = records_of(sweep_of(tmp_path))
+    assert before.items() <= after.items()
+    assert len(after) == 9
+    assert {record.status for record in after.values()} == {"finished", "pruned"}
