@@ -31,7 +31,7 @@ class LocalLauncher(BasicLauncher):
         stack_size: the most trials of a stack; `auto` goes by memory, 1 trains one at a time.
 
     Attributes:
-        total: trials of the whole sweep, where its sweeper launches them in rounds and sums them up by itself.
+        part_of: where a sweeper launches in rounds and sums up by itself, the trials of its rounds before and of all.
     """
 
     skips_ended = True
@@ -39,7 +39,7 @@ class LocalLauncher(BasicLauncher):
     def __init__(self, stack_size: int | str = "auto") -> None:
         super().__init__()
         self.stack_size = stack_size
-        self.total: int | None = None
+        self.part_of: tuple[int, int] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Trains every job that has not ended in an earlier launch, and returns what came out in their order."""
@@ -66,13 +66,13 @@ class LocalLauncher(BasicLauncher):
 
     def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
         assert self.config is not None
-        changes = write_sweep(sweep, jobs, is_whole=self.total is None)
+        changes = write_sweep(sweep, jobs, is_whole=self.part_of is None)
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
         ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
         pruning = Pruning(self.config.hydra.sweeper.get("pruner"), sweep, trials[0].cfg)
-        if self.total is None:
+        if self.part_of is None:
             earlier = f", {len(ended)} of them ended before" if ended else ""
             log.info(f"{short(sweep)}: {len(trials)} trials{earlier}")
         if len(ended) < len(trials):
@@ -80,10 +80,10 @@ class LocalLauncher(BasicLauncher):
                 from src.sweep.running import run_jobs
 
             size = None if self.stack_size == "auto" else int(self.stack_size)
-            run_jobs(sweep, trials, ended, size, pruning, self.total)
+            run_jobs(sweep, trials, ended, size, pruning, self.part_of)
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
-        if self.total is None:
+        if self.part_of is None:
             sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]

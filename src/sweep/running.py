@@ -27,7 +27,12 @@ _TAIL = 30  # lines of a failed process that are shown
 
 
 def run_jobs(
-    sweep: Path, trials: Sequence[Job], ended: set[str], stack_size: int | None, pruning: Pruning, total: int | None
+    sweep: Path,
+    trials: Sequence[Job],
+    ended: set[str],
+    stack_size: int | None,
+    pruning: Pruning,
+    part_of: tuple[int, int] | None,
 ) -> None:
     """Trains every trial that has not ended; each leaves its record.
 
@@ -37,15 +42,17 @@ def run_jobs(
         ended: keys of those that ended in an earlier launch.
         stack_size: the most trials of a stack, None for as many as memory takes.
         pruning: which trials are dropped.
-        total: the sweep's trials, where these are but some of them.
+        part_of: where these are one round of a sweep, the trials of the rounds before and of all.
 
     Raises:
         Interrupted: where a signal stopped the sweep.
         OSError: where the disk is full.
     """
     objective, hidden = trials[0].cfg.objective, same_for_all([job.overrides for job in trials])
-    before = len(ended) if total is None else _num_ended(sweep)
-    progress = SweepProgress(objective.metric, total or len(trials), before, Console(), objective.direction, hidden)
+    before, total = part_of or (0, len(trials))
+    progress = SweepProgress(
+        objective.metric, total, before + len(ended), Console(), objective.direction, hidden, stays=part_of is None
+    )
     running = Running(sweep, progress, pruning)
     try:
         going_on = interrupted_stacks(stacks_under_way(sweep), trials, ended)
@@ -123,10 +130,6 @@ class Running:
         if text not in self._said:
             self._said.add(text)
             log.warning(text)
-
-
-def _num_ended(sweep: Path) -> int:
-    return sum(records.read(path.parent).has_ended for path in sweep.glob("*/record.json"))
 
 
 def _fit_alone(job: Job, prune: Prune | None) -> Record:

@@ -62,17 +62,11 @@ class Search:
         if options.storage:
             export(self.study, [], options.storage, folder.name)  # one that cannot be written is found before training
         self._num_trials, self._batch_size = options.num_trials or 1, options.batch_size or 1
-        launcher.total = self._num_trials * options.num_seeds  # type: ignore[attr-defined]
 
     @property
     def is_over(self) -> bool:
         """Whether the study has all its trials."""
         return len(self.told) >= self._num_trials
-
-    @property
-    def trials(self) -> list[FrozenTrial]:
-        """What the study knows, as it can be added to another one."""
-        return [outcome.frozen(suggestion, self.space) for suggestion, outcome in self.told]
 
     def run(self) -> None:
         """Goes on until the study has all its trials or its time is over.
@@ -110,7 +104,11 @@ class Search:
                 self._begin_anew()
         self._check_failures()
         if self.options.storage:
-            export(self.study, self.trials, self.options.storage, self.folder.name)
+            export(self.study, self._frozen(self.told), self.options.storage, self.folder.name)
+
+    def _frozen(self, told: Sequence[tuple[Suggestion, Outcome]]) -> list[FrozenTrial]:
+        """What is known of suggestions, as it can be added to a study."""
+        return [came_out.frozen(suggestion, self.space) for suggestion, came_out in told]
 
     def _new_study(self) -> optuna.Study:
         sampler = make_sampler(self._sampler, (self.options.seed + len(self.told)) % 2**32)
@@ -132,9 +130,11 @@ class Search:
         left = [job for job in jobs if job not in self._folders]
         if left:
             fixed = setting(self.space.fixed)
+            done, total = len(self.told) * len(self._seeds), self._num_trials * len(self._seeds)
+            self._launcher.part_of = (done, total)  # type: ignore[attr-defined]
             # The local launcher passes over what has ended, and goes on with a stack only if all of it is there.
             launched = list(jobs) if getattr(self._launcher, "skips_ended", False) else left
-            returned = self._launcher.launch([[*fixed, *job] for job in launched], len(self.told) * len(self._seeds))
+            returned = self._launcher.launch([[*fixed, *job] for job in launched], done)
             for job, ended in zip(launched, returned, strict=True):
                 self._folders[job] = _folder_of(ended)
         for suggestion in batch:
@@ -160,9 +160,9 @@ class Search:
 
     def _take_in(self, known: Sequence[Suggestion]) -> None:
         """Tells the study of suggestions that ended before, without asking for them."""
-        for suggestion in known:
-            self.told.append((suggestion, outcome(suggestion, self.cfg.objective, self.metrics)))
-        self.study.add_trials(self.trials[-len(known) :])
+        told = [(suggestion, outcome(suggestion, self.cfg.objective, self.metrics)) for suggestion in known]
+        self.study.add_trials(self._frozen(told))
+        self.told += told
         self._left = self._left[len(known) :]
 
     def _begin_anew(self) -> None:
@@ -170,10 +170,9 @@ class Search:
         log.warning("the sweeper's settings have changed: it learns from the earlier suggestions, and asks anew")
         known, self._left = self._left, []
         self._train(known)
-        before = self.trials
         self.told += [(suggestion, outcome(suggestion, self.cfg.objective, self.metrics)) for suggestion in known]
         self.study = self._new_study()
-        self.study.add_trials([*before, *self.trials[len(before) :]])
+        self.study.add_trials(self._frozen(self.told))
 
     def _is_over(self, suggestion: Suggestion) -> bool:
         return all((*suggestion.overrides, *seed) in self._folders for seed in self._seeds)
