@@ -1,23 +1,21 @@
 """What a person sees when a run or a sweep has ended: what came out, where it lies, what to type next."""
 
-import math
-import re
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from src.config import Objective
+from src.ranking import BOOKKEEPING, SEED, Setting, best_trial, ranked, spread
 from src.record import Record
 
 _SPLITS = "train val test"
-_SHOWN = 10  # settings of a sweep
+SHOWN = 10  # settings of a sweep
 
 
 def short(folder: Path) -> Path:
@@ -51,89 +49,81 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
     _end(folder, next_commands, console)
 
 
-def sweep_summary(records: Sequence[Record], objective: Objective, folder: Path, console: Console) -> None:
-    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds."""
-    states = Counter(record.status for record in records)
-    title = f"{len(records)} trials: " + ", ".join(f"{count} {state}" for state, count in states.most_common())
-    scores = [objective.metric, *(["test/r2"] if any("test/r2" in record.metrics for record in records) else [])]
-    table = _table(title, "setting", "seeds", *scores)
+def sweep_summary(
+    records: Sequence[Record], objective: Objective, folder: Path, console: Console, page: Path | None = None
+) -> None:
+    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds.
+
+    Args:
+        records: of every trial.
+        objective: what they are compared by.
+        folder: the sweep folder.
+        console: where it is shown.
+        page: the sweep's report, if it was written.
+    """
     settings = ranked(records, objective)
-    for name, trials in settings[:_SHOWN]:
-        values = [[trial.objective for trial in trials], [trial.metrics.get("test/r2") for trial in trials]]
-        table.add_row(Text(name), _count(trials), *map(_spread, values[: len(scores)]))
-    console.print(table)
-    if len(settings) > _SHOWN:
-        console.print(f"and {len(settings) - _SHOWN} more settings", highlight=False)
-    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if states["failed"] else []
-    if best := _best_trial(settings, objective):
+    console.print(settings_table(settings, objective.metric, states(records)))
+    if len(settings) > SHOWN:
+        console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
+    failed = any(record.status == "failed" for record in records)
+    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if failed else []
+    if best := best_trial(settings[0], objective) if settings else None:
         run = shlex.quote(f"run={short(folder)}/{best.key}")
         commands = [_train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
-    _end(short(folder), commands, console)
+    _end(short(folder), commands, console, page)
 
 
-def _best_trial(settings: Sequence[tuple[str, list[Record]]], objective: Objective) -> Record | None:
-    """The best trial of the best setting."""
-    known = [trial for trial in (settings[0][1] if settings else []) if trial.objective is not None]
-    sign = 1 if objective.direction == "minimize" else -1
-    return min(known, key=lambda trial: sign * (trial.objective or 0), default=None)
+def settings_table(settings: Sequence[Setting], metric: str, title: str) -> Table:
+    """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and test R²."""
+    tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
+    broken = any(not setting.is_whole for setting in settings[:SHOWN])
+    scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
+    table = _table(title, "setting", "trials", *scores, *(["not finished"] if broken else []))
+    for setting in settings[:SHOWN]:
+        r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
+        cells = [_count(setting), str(setting.score), setting.score.interval, *([str(r2)] if tested else [])]
+        others = [trial for trial in setting.trials if trial.status != "finished"]
+        table.add_row(Text(printable(setting.short)), *cells, *([_states(others)] if broken else []))
+    return table
 
 
-def ranked(records: Sequence[Record], objective: Objective) -> list[tuple[str, list[Record]]]:
-    """Trials that differ in their seed alone, under what sets them apart from the others, the best mean first.
-
-    Settings of which a trial has no objective, as one that failed, come after those of which all have.
-    """
-    hidden = same_for_all([record.overrides for record in records])
-    settings: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        settings.setdefault(tuple(text for text in record.overrides if not _SEED.match(text)), []).append(record)
-    sign = 1 if objective.direction == "minimize" else -1
-
-    def rank(trials: list[Record]) -> tuple[bool, float]:
-        values = [trial.objective for trial in trials if trial.objective is not None]
-        return len(values) < len(trials), sign * mean(values) if values else math.inf
-
-    named = [(" ".join(text for text in texts if text not in hidden), trials) for texts, trials in settings.items()]
-    return sorted(((name or "all", trials) for name, trials in named), key=lambda setting: rank(setting[1]))
+def states(records: Sequence[Record]) -> str:
+    """How many trials there are and what became of them."""
+    return f"{len(records)} trials: {_states(records)}"
 
 
-def _count(trials: Sequence[Record]) -> str:
-    known = sum(trial.objective is not None for trial in trials)
-    return str(known) if known == len(trials) else f"{known} of {len(trials)}"
+def _states(records: Sequence[Record]) -> str:
+    counts = Counter(record.status for record in records)
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common())
 
 
-def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:
-    """Overrides that do not tell one trial of a sweep from another, or are no part of what is trained."""
-    every = {text for texts in overrides for text in texts}
-    shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
-    return shared | {text for text in every if _BOOKKEEPING.match(text)}
+def _count(setting: Setting) -> str:
+    num_trials = len(setting.trials)
+    return str(num_trials) if setting.score.num == num_trials else f"{setting.score.num} of {num_trials}"
 
 
-_SEED = re.compile(r"\+*seed=")
-_BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
+def printable(text: str) -> str:
+    """Text without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
 
 
 def _train_again(overrides: Sequence[str]) -> str:
     """The command for one run with a setting, as it can be pasted into a shell."""
     found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
-    chosen = [text for text in overrides if not _SEED.match(text) and not _BOOKKEEPING.match(text)]
+    chosen = [text for text in overrides if not SEED.match(text) and not BOOKKEEPING.match(text)]
     return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    return f"{mean(known):.4f}" + (f" ± {stdev(known):.4f}" if len(known) > 1 else "")
-
-
 def _table(title: str, *columns: str) -> Table:
-    table = Table(columns[0], title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column(columns[0], overflow="fold")
     for name in columns[1:]:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     return table
 
 
-def _end(folder: Path, commands: Sequence[str], console: Console) -> None:
+def _end(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
     console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    if page is not None:
+        console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
     console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,81 @@
+"""The mean objective over two parameters."""
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+import polars as pl
+
+from src.report.parameters import Parameter, as_text, is_log_spaced
+from src.report.theme import SCALE, axis, escaped, figure
+
+_CELLS = 12
+
+
+def heat_table(across: Parameter, up: Parameter, objectives: Sequence[float | None]) -> pl.DataFrame:
+    """The mean objective of every pair of values; numbers of many values are put into bins.
+
+    Returns:
+        The columns `x`, `y` (places in `levels` of each parameter), `mean` and `num`; pairs never tried are absent.
+    """
+    columns = {"x": _places(across), "y": _places(up), "objective": objectives}
+    frame = pl.DataFrame(columns, schema={"x": pl.Int64, "y": pl.Int64, "objective": pl.Float64})
+    value = pl.col("objective")
+    return frame.drop_nulls().group_by("x", "y").agg(mean=value.mean(), num=pl.len()).sort("x", "y")
+
+
+def levels(parameter: Parameter) -> list[str]:
+    """What the cells along a parameter are called, in their order."""
+    if not _has_bins(parameter):
+        return parameter.levels
+    edges = _edges(parameter)
+    return [f"{low:.2g} to {high:.2g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+
+
+def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: str) -> go.Figure:
+    """Draws the table; a cell is grey where nothing was tried."""
+    x_names, y_names = levels(across), levels(up)
+    cells = {(row["x"], row["y"]): row for row in table.rows(named=True)}
+    grid = [[cells.get((x, y)) for x in range(len(x_names))] for y in range(len(y_names))]
+    is_log = is_log_spaced(table["mean"].sort().to_list())
+    scale = [list(stop) for stop in SCALE] if direction == "minimize" else _reversed()
+    heat = go.Heatmap(
+        x=[escaped(name, 24) for name in x_names],
+        y=[escaped(name, 24) for name in y_names],
+        z=[[cell and (math.log10(cell["mean"]) if is_log else cell["mean"]) for cell in row] for row in grid],
+        text=[["" if cell is None else f"{cell['mean']:.4g}" for cell in row] for row in grid],
+        customdata=[[0 if cell is None else cell["num"] for cell in row] for row in grid],
+        texttemplate="%{text}" if max(len(x_names), 1) <= 8 else None,
+        hovertemplate="%{x}, %{y}<br>%{text} over %{customdata} trials<extra></extra>",
+        hoverongaps=False,
+        xgap=2,
+        ygap=2,
+        colorscale=scale,
+        colorbar={"title": {"text": "log10 of the mean" if is_log else "mean"}, "thickness": 10, "outlinewidth": 0},
+    )
+    x, y = (axis(parameter.key, type="category", showgrid=False) for parameter in (across, up))
+    return figure([heat], x, y, height=max(280, 140 + 34 * len(y_names)))
+
+
+def _reversed() -> list[list[float | str]]:
+    return [[1 - place, colour] for place, colour in reversed(SCALE)]
+
+
+def _has_bins(parameter: Parameter) -> bool:
+    return parameter.is_number and len(parameter.levels) > _CELLS
+
+
+def _edges(parameter: Parameter) -> list[float]:
+    """Of bins of one width, on the parameter's own axis."""
+    numbers = [value for value in parameter.values if isinstance(value, float)]
+    ends = [math.log(end) if parameter.is_log else end for end in (min(numbers), max(numbers))]
+    marks = [ends[0] + (ends[1] - ends[0]) * place / _CELLS for place in range(_CELLS + 1)]
+    return [math.exp(mark) for mark in marks] if parameter.is_log else marks
+
+
+def _places(parameter: Parameter) -> list[int]:
+    if not _has_bins(parameter):
+        order = {level: place for place, level in enumerate(parameter.levels)}
+        return [order[as_text(value)] for value in parameter.values]
+    inner = _edges(parameter)[1:-1]
+    return [sum(edge <= value for edge in inner) for value in parameter.values if isinstance(value, float)]
