@@ -85,25 +85,25 @@ def ranked(records: Sequence[Record], objective: Objective) -> list[Setting]:
         chosen = tuple(text for text in record.overrides if not (SEED.match(text) or BOOKKEEPING.match(text)))
         settings.setdefault(chosen, []).append(record)
     told = [[text for text in texts if text not in hidden] for texts in settings]
-    leaves = _leaves(told)
-    folded = [_setting(texts, leaves, trials) for texts, trials in zip(told, settings.values(), strict=True)]
+    short = leaves(text.partition("=")[0] for texts in told for text in texts)
+    folded = [_setting(texts, short, trials) for texts, trials in zip(told, settings.values(), strict=True)]
     sign = 1 if objective.direction == "minimize" else -1
     return sorted(folded, key=lambda setting: (not setting.is_whole, *_rank(setting.score.mean, sign)))
 
 
-def _setting(texts: Sequence[str], leaves: Mapping[str, str], trials: list[Record]) -> Setting:
+def _setting(texts: Sequence[str], keys: Mapping[str, str], trials: list[Record]) -> Setting:
     score = spread(trial.objective for trial in trials)
     is_whole = score.num == len(trials) and all(trial.status == "finished" for trial in trials)
     pairs = [text.partition("=") for text in texts]
-    short = " ".join(leaves[key] + equals + value for key, equals, value in pairs)
+    short = " ".join(keys[key] + equals + value for key, equals, value in pairs)
     return Setting(" ".join(texts) or "all", short or "all", trials, score, is_whole)
 
 
-def _leaves(settings: Sequence[Sequence[str]]) -> dict[str, str]:
+def leaves(keys: Iterable[str]) -> dict[str, str]:
     """Each key's last part, or the whole key where two would be called the same."""
-    keys = dict.fromkeys(text.partition("=")[0] for texts in settings for text in texts)
-    taken = Counter([key.rpartition(".")[2] for key in keys] + ["seed"])
-    return {key: key.rpartition(".")[2] if taken[key.rpartition(".")[2]] == 1 else key for key in keys}
+    whole = dict.fromkeys(keys)
+    taken = Counter(key.rpartition(".")[2] for key in {*whole, "seed"})
+    return {key: key.rpartition(".")[2] if taken[key.rpartition(".")[2]] == 1 else key for key in whole}
 
 
 def best_trial(setting: Setting, objective: Objective) -> Record | None:

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from src.config import Objective
-from src.ranking import BOOKKEEPING, SEED, Setting, best_trial, ranked, spread
+from src.ranking import BOOKKEEPING, SEED, Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
 _SPLITS = "train val test"
@@ -74,14 +74,15 @@ def sweep_summary(
 
 
 def settings_table(settings: Sequence[Setting], metric: str, title: str) -> Table:
-    """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and test R²."""
+    """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and mean test R²."""
     tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
     broken = any(not setting.is_whole for setting in settings[:SHOWN])
     scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
     table = _table(title, "setting", "trials", *scores, *(["not finished"] if broken else []))
     for setting in settings[:SHOWN]:
         r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
-        cells = [_count(setting), str(setting.score), setting.score.interval, *([str(r2)] if tested else [])]
+        cells = [_count(setting), str(setting.score), setting.score.interval]
+        cells += ["" if r2.mean is None else shown(r2.mean)] if tested else []
         others = [trial for trial in setting.trials if trial.status != "finished"]
         table.add_row(Text(printable(setting.short)), *cells, *([_states(others)] if broken else []))
     return table

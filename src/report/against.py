@@ -1,6 +1,7 @@
 """The objective against each parameter: a point per trial, a line through the means of what was tried often."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 import polars as pl
@@ -12,6 +13,7 @@ from src.report.theme import PALETTE, axis, escaped, figure, tint
 
 _POINTS = 800
 _LEVELS = 40
+_TICKS = 6
 
 
 def against_table(parameter: Parameter, objectives: Sequence[float | None], names: Sequence[str]) -> pl.DataFrame:
@@ -64,11 +66,17 @@ def draw_against(parameter: Parameter, table: pl.DataFrame, metric: str) -> go.F
     traces = [points]
     if table["value"].n_unique() <= _LEVELS and (means := mean_table(table)).height:
         traces.append(_means(means, parameter))
-    x = axis(parameter.key, is_log=parameter.is_log)
+    x = axis(parameter.key, is_log=parameter.is_log, **_ticks(parameter))
     if not parameter.is_number:
         x |= {"type": "category", "categoryorder": "array", "categoryarray": [escaped(v, 30) for v in parameter.levels]}
     known = table["objective"].sort().to_list()
     return figure(traces, x, axis(metric, is_log=is_log_objective(known)), height=320, showlegend=False)
+
+
+def _ticks(parameter: Parameter) -> dict[str, list[Any]]:
+    """The values themselves, where they are few."""
+    few = parameter.is_number and len(parameter.levels) <= _TICKS
+    return {"tickvals": [float(level) for level in parameter.levels], "ticktext": parameter.levels} if few else {}
 
 
 def _means(means: pl.DataFrame, parameter: Parameter) -> go.Scatter:

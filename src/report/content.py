@@ -11,14 +11,14 @@ from urllib.parse import quote
 import polars as pl
 import yaml
 
-from src.ranking import Setting, best_trial, shown, spread
+from src.ranking import Setting, best_trial, leaves, shown, spread
 from src.record import Record
 from src.report.folders import Sweep
 
 SHOWN = 20
 HOW_IT_COUNTS = (
-    "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the 95 % interval "
-    "of the mean by Student's t. Every trial with an objective counts, by its best epoch, also one that diverged or "
+    "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the mean's 95 % "
+    "interval by Student's t. Every trial with an objective counts, by its best epoch, also one that diverged or "
     "was pruned later. Settings of which any trial did not finish stand after those of which all did."
 )
 
@@ -77,7 +77,9 @@ def run_cards(run: Sweep) -> list[Card]:
     steps = record.timing.get("steps")
     rate = f"{record.timing['steps_per_second']:g} a second" if "steps_per_second" in record.timing else ""
     return [
-        Card(f"{run.objective.metric} ({run.objective.direction})", value, "" if epoch is None else f"in epoch {epoch}"),
+        Card(
+            f"{run.objective.metric} ({run.objective.direction})", value, "" if epoch is None else f"in epoch {epoch}"
+        ),
         Card("Status", record.status, record.error or ""),
         Card("Time", duration(record.timing.get("seconds"))),
         *([Card("Steps", str(steps), rate)] if steps is not None else []),
@@ -96,11 +98,11 @@ def metric_rows(record: Record) -> list[list[str]]:
 def setting_rows(sweeps: Sequence[Sweep]) -> tuple[list[str], list[list[str]]]:
     """The settings' table: its columns and rows, of several sweeps with a column that names the sweep."""
     metric = sweeps[0].objective.metric
-    columns = [*(["sweep"] if len(sweeps) > 1 else []), "setting", "trials", metric, "95 % interval", "test/r2", "time"]
+    columns = ["sweep" if len(sweeps) > 1 else "#", "setting", "trials", metric, "95 % interval", "test/r2", "time"]
     rows = [
-        [*([sweep.name] if len(sweeps) > 1 else []), *_setting_row(setting)]
+        [sweep.name if len(sweeps) > 1 else str(place), *_setting_row(setting)]
         for sweep in sweeps
-        for setting in sweep.settings[: SHOWN if len(sweeps) == 1 else max(1, SHOWN // len(sweeps))]
+        for place, setting in enumerate(sweep.settings[: max(1, SHOWN // len(sweeps))], start=1)
     ]
     return columns, rows
 
@@ -120,7 +122,9 @@ def time_taken(records: Sequence[Record]) -> float | None:
     spans = [(datetime.fromisoformat(timing["started"]), float(timing.get("seconds") or 0)) for timing in timings]
     if not spans:
         return None
-    return (max(start + timedelta(seconds=long) for start, long in spans) - min(start for start, _ in spans)).total_seconds()
+    return (
+        max(start + timedelta(seconds=long) for start, long in spans) - min(start for start, _ in spans)
+    ).total_seconds()
 
 
 def duration(seconds: float | None) -> str:
@@ -138,16 +142,17 @@ def trial_rows(table: pl.DataFrame, metric: str) -> dict[str, Any]:
 
     The folder and the W&B run are links; only web addresses are followed.
     """
-    own = table.columns[: table.columns.index("objective")]
+    own = [name for name in table.columns[: table.columns.index("objective")] if name != "key"]
     tested = [name for name in table.columns if name.split("/")[0] in ("val", "test") and name != metric]
     tested.sort(key=lambda name: not name.startswith("test/"))
-    shown = [name for name in own if name != "key"] + ["objective", *tested[:5], "seconds"]
+    shown = [*own, "objective", *tested[:5], "seconds"]
     kinds = {name: "number" if table[name].dtype.is_numeric() else "text" for name in shown} | {"status": "status"}
-    columns = [{"name": metric if name == "objective" else name, "kind": kinds[name]} for name in shown]
-    columns.append({"name": "folder", "kind": "link"})
-    rows = [[*values, _folder(*link)] for values, link in zip(
-        table.select(shown).iter_rows(), table.select("key", "folder").iter_rows(), strict=True
-    )]
+    names = leaves(own) | {"objective": metric}
+    columns = [{"name": names.get(name, name), "kind": kinds[name]} for name in shown]
+    columns.insert(0, {"name": "folder", "kind": "link"})
+    folders = table.select("key", "folder").iter_rows()
+    values = table.select(shown).with_columns(pl.col(pl.Float64).round_sig_figs(6)).iter_rows()
+    rows = [[_folder(*folder), *row] for folder, row in zip(folders, values, strict=True)]
     if any(table["wandb_url"].drop_nulls()):
         columns.append({"name": "W&B", "kind": "link"})
         links = zip(table["wandb_id"], table["wandb_url"], strict=True)

@@ -1,16 +1,19 @@
 """Loss curves of settings, with their spread over seeds as bands."""
 
+import math
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import plotly.graph_objects as go
 import polars as pl
 
-from src.report.theme import PALETTE, QUIET, axis, escaped, figure, tint
+from src.report.theme import PALETTE, QUIET, axis, escaped, figure, log_ticks, tint
 
 BEST = len(PALETTE)
 _QUIET_LINES = 40
 _EPOCHS = 150
+_LOG_FROM = 10.0  # times the lowest
+_USUAL = 0.97  # share of the points that are surely in sight
 Item = TypeVar("Item")
 
 
@@ -51,12 +54,13 @@ def curve_table(histories: pl.DataFrame, setting_of_trial: Sequence[int], metric
     )
 
 
-def draw_curves(table: pl.DataFrame, names: Sequence[str], metric: str) -> go.Figure:
+def draw_curves(table: pl.DataFrame, names: Sequence[str], labels: Sequence[str], metric: str) -> go.Figure:
     """The best settings in colour with their bands, the others thin and grey behind them.
 
     Args:
         table: of `curve_table`.
-        names: of the settings, the best first.
+        names: of the settings, the best first, told when a curve is pointed at.
+        labels: what the legend calls the best ones.
         metric: the axis' title.
     """
     curves = {int(str(setting)): rows for (setting,), rows in table.group_by("setting", maintain_order=True)}
@@ -64,13 +68,21 @@ def draw_curves(table: pl.DataFrame, names: Sequence[str], metric: str) -> go.Fi
     best = [(setting, rows) for setting, rows in curves.items() if setting < BEST]
     traces = [_grey(quiet)] if quiet else []
     traces += [_band(setting, rows) for setting, rows in best if rows["num"].max() != 1]
-    traces += [_line(setting, rows, names[setting]) for setting, rows in best]
-    is_log = table.height > 0 and float(table["mean"].min() or 0) > 0 and _span(table) > 50
-    return figure(traces, axis("epoch"), axis(metric, is_log=is_log, hoverformat=".5g"), height=440)
+    traces += [_line(setting, rows, names[setting], labels[setting]) for setting, rows in best]
+    return figure(traces, axis("epoch"), _y_axis(table, metric), height=400)
 
 
-def _span(table: pl.DataFrame) -> float:
-    return float(table["mean"].max() or 0) / float(table["mean"].min() or 1)  # type: ignore[arg-type]
+def _y_axis(table: pl.DataFrame, metric: str) -> dict[str, Any]:
+    """Where most of the curves are: a first epoch that is far off would press the rest into one line."""
+    low, usual, high = (table["mean"].quantile(share) or 0.0 for share in (0, _USUAL, 1))
+    low = min(low, table["low"].quantile(0) or 0.0)
+    if high - low > 3 * (usual - low) > 0:
+        high = usual + 0.5 * (usual - low)
+    is_log = low > 0 and high / low > _LOG_FROM
+    ends = [math.log10(low), math.log10(high)] if is_log else [low, high]
+    room = 0.04 * (ends[1] - ends[0])
+    ticks = log_ticks(low, high) if is_log else {}
+    return axis(metric, is_log=is_log, hoverformat=".5g", range=[ends[0] - room, ends[1] + room], **ticks)
 
 
 def _grey(curves: Sequence[pl.DataFrame]) -> go.Scatter:
@@ -78,7 +90,7 @@ def _grey(curves: Sequence[pl.DataFrame]) -> go.Scatter:
     x = [epoch for rows in curves for epoch in [*rows["epoch"], None]]
     y = [mean for rows in curves for mean in [*rows["mean"], None]]
     line = {"color": QUIET, "width": 1}
-    return go.Scatter(x=x, y=y, mode="lines", line=line, name="other settings", hoverinfo="skip")
+    return go.Scatter(x=x, y=y, mode="lines", line=line, name="others", hoverinfo="skip")
 
 
 def _band(setting: int, rows: pl.DataFrame) -> go.Scatter:
@@ -96,17 +108,18 @@ def _band(setting: int, rows: pl.DataFrame) -> go.Scatter:
     )
 
 
-def _line(setting: int, rows: pl.DataFrame, name: str) -> go.Scatter:
+def _line(setting: int, rows: pl.DataFrame, name: str, label: str) -> go.Scatter:
     return go.Scatter(
         x=rows["epoch"].to_list(),
         y=rows["mean"].to_list(),
         customdata=rows.select("low", "high", "num").to_numpy(),
         mode="lines" if rows.height > 1 else "markers",
         line={"color": PALETTE[setting], "width": 2},
-        name=f"{setting + 1} · {escaped(name, 48)}",
+        name=escaped(label, 40),
+        text=[escaped(name)] * rows.height,
         legendgroup=str(setting),
         hovertemplate="epoch %{x}<br>%{y:.5g}<br>%{customdata[0]:.5g} to %{customdata[1]:.5g}, "
-        "trials %{customdata[2]}<extra>%{fullData.name}</extra>",
+        "trials %{customdata[2]}<extra>%{text}</extra>",
     )
 
 

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 
 import plotly.graph_objects as go
 import polars as pl
 
-from src.report.parameters import Parameter, as_text, is_log_spaced
+from src.report.parameters import Parameter, as_text
 from src.report.theme import SCALE, axis, escaped, figure
 
 _CELLS = 12
@@ -29,20 +30,20 @@ def levels(parameter: Parameter) -> list[str]:
     if not _has_bins(parameter):
         return parameter.levels
     edges = _edges(parameter)
-    return [f"{low:.2g} to {high:.2g}" for low, high in zip(edges[:-1], edges[1:], strict=True)]
+    return [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)]
 
 
 def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: str) -> go.Figure:
-    """Draws the table; a cell is grey where nothing was tried."""
+    """Draws the table: a cell's colour is its place among all, so that one that is far off does not hide the rest."""
     x_names, y_names = levels(across), levels(up)
     cells = {(row["x"], row["y"]): row for row in table.rows(named=True)}
     grid = [[cells.get((x, y)) for x in range(len(x_names))] for y in range(len(y_names))]
-    is_log = is_log_spaced(table["mean"].sort().to_list())
-    scale = [list(stop) for stop in SCALE] if direction == "minimize" else _reversed()
+    order = table["mean"].rank("dense", descending=direction != "minimize") - 1
+    places = dict(zip(cells, order, strict=True))
     heat = go.Heatmap(
         x=[escaped(name, 24) for name in x_names],
         y=[escaped(name, 24) for name in y_names],
-        z=[[cell and (math.log10(cell["mean"]) if is_log else cell["mean"]) for cell in row] for row in grid],
+        z=[[places.get((x, y)) for x in range(len(x_names))] for y in range(len(y_names))],
         text=[["" if cell is None else f"{cell['mean']:.4g}" for cell in row] for row in grid],
         customdata=[[0 if cell is None else cell["num"] for cell in row] for row in grid],
         texttemplate="%{text}" if max(len(x_names), 1) <= 8 else None,
@@ -50,15 +51,11 @@ def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: 
         hoverongaps=False,
         xgap=2,
         ygap=2,
-        colorscale=scale,
-        colorbar={"title": {"text": "log10 of the mean" if is_log else "mean"}, "thickness": 10, "outlinewidth": 0},
+        colorscale=[list(stop) for stop in SCALE],
+        showscale=False,
     )
     x, y = (axis(parameter.key, type="category", showgrid=False) for parameter in (across, up))
     return figure([heat], x, y, height=max(280, 140 + 34 * len(y_names)))
-
-
-def _reversed() -> list[list[float | str]]:
-    return [[1 - place, colour] for place, colour in reversed(SCALE)]
 
 
 def _has_bins(parameter: Parameter) -> bool:

@@ -26,8 +26,8 @@ def importance_table(parameters: Sequence[Parameter], objectives: Sequence[float
         objectives: the trials'; those without one are left out.
 
     Returns:
-        The columns `key` and `importance`, the most important first: by how much of the ranks' variance the forest
-        explains less without the parameter. `explained` is how much it explains with all of them.
+        The columns `key` and `importance`, the most important first: how much worse the forest gets, as a share of
+        all parameters' sum. `explained` is how much of the ranks' variance it explains with all of them.
     """
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.model_selection import KFold
@@ -48,7 +48,8 @@ def importance_table(parameters: Sequence[Parameter], objectives: Sequence[float
                 shuffled = [_shuffled(inputs[test], column, random) for _ in range(_SHUFFLES)]
                 scores = [forest.score(rows, ranks[test]) for rows in shuffled]
                 lost[column] += (full - float(np.mean(scores))) / _FOLDS
-    table = pl.DataFrame({"key": [p.key for p in parameters], "importance": lost.clip(0), "explained": explained})
+    shares = lost.clip(0) / max(float(lost.clip(0).sum()), 1e-12)
+    table = pl.DataFrame({"key": [p.key for p in parameters], "importance": shares, "explained": explained})
     return table.sort("importance", descending=True)
 
 
@@ -64,7 +65,7 @@ def draw_importances(table: pl.DataFrame) -> go.Figure:
         texttemplate="%{x:.2f}",
         textposition="auto",
     )
-    x = axis("share of the ranks' variance lost when shuffled", rangemode="tozero")
+    x = axis("importance (they sum to 1)", rangemode="tozero")
     return figure([bars], x, {"type": "category"}, height=120 + 34 * rows.height, showlegend=False)
 
 

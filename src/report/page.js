@@ -4,7 +4,9 @@
   const read = (id) => JSON.parse(document.getElementById(id)?.textContent || "null");
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const { plots, templates } = read("plot-data");
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["lasso2d", "select2d"] };
+  // Nothing that leaves this machine, and nothing that these plots have no use for.
+  const REMOVED = ["sendChartToCloud", "lasso2d", "select2d", "zoomIn2d", "zoomOut2d", "autoScale2d"];
+  const config = { responsive: true, displaylogo: false, displayModeBar: "hover", modeBarButtonsToRemove: REMOVED };
 
   const draw = (scheme) => Promise.all([...document.querySelectorAll("[data-plot]")].map((place) => {
     const { data, layout } = plots[place.dataset.plot];
@@ -98,7 +100,7 @@
     rows[place].forEach((cell, at) => {
       const { kind } = columns[at];
       const made = element("td", kind === "link" || kind === "status" ? "" : label(cell, columns[at]));
-      if (kind === "number") made.className = "number";
+      made.className = kind;
       if (kind === "status") made.append(element("span", cell, { class: `state ${cell}` }));
       if (kind === "link" && cell) made.append(cell.href ? element("a", cell.text, { href: cell.href }) : cell.text);
       row.append(made);

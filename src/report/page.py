@@ -16,7 +16,7 @@ from src.report import content
 from src.report.content import Card, Source
 from src.report.folders import Sweep
 from src.report.plots import comparison_plots, run_plots, sweep_plots
-from src.report.theme import Plot, templates
+from src.report.theme import PALETTE, Plot, templates
 
 _HERE = Path(__file__).parent
 
@@ -46,7 +46,7 @@ class Page:
     settings_columns: list[str] = field(default_factory=list)
     settings: list[list[str]] = field(default_factory=list)
     settings_caption: str = ""
-    num_text_columns: int = 1
+    num_text_columns: int = 2
     metrics: list[list[str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     table_name: str = ""
@@ -75,11 +75,9 @@ def render(sweeps: Sequence[Sweep], table: pl.DataFrame, table_name: str) -> str
         table: of `trial_table`.
         table_name: of its file, beside the page.
     """
-    if len(sweeps) > 1:
-        page = _comparison(sweeps)
-    else:
-        page = _run(sweeps[0]) if sweeps[0].is_run else _sweep(sweeps[0])
-    shows_trials = not sweeps[0].is_run or len(sweeps) > 1
+    is_run = len(sweeps) == 1 and sweeps[0].is_run
+    page = _run(sweeps[0]) if is_run else _sweep(sweeps[0]) if len(sweeps) == 1 else _comparison(sweeps)
+    shows_trials = not is_run
     page.table_name = table_name if shows_trials else ""
     figures = {plot.name: plot.figure for group in page.groups for plot in group.plots if plot.figure}
     data = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
@@ -89,6 +87,7 @@ def render(sweeps: Sequence[Sweep], table: pl.DataFrame, table_name: str) -> str
     return environment.get_template("page.html.j2").render(
         page=page,
         nonce=secrets.token_urlsafe(16),  # a script that was smuggled in does not know it, and does not run
+        swatches={str(place): colour for place, colour in enumerate(PALETTE, start=1)},
         style=(_HERE / "page.css").read_text(),
         script=(_HERE / "page.js").read_text(),
         plotly=(files("plotly") / "package_data" / "plotly.min.js").read_text(),
@@ -165,7 +164,6 @@ def _comparison(sweeps: Sequence[Sweep]) -> Page:
         settings_columns=columns,
         settings=rows,
         settings_caption="The best settings of each",
-        num_text_columns=2,
         notes=[*_notes(sweeps), *_other_objectives(sweeps)],
     )
 

@@ -62,7 +62,11 @@ def is_log_spaced(values: Sequence[float]) -> bool:
     """Whether sorted positive values span decades and lie more evenly by their logarithms."""
     if len(values) < 2 or values[0] <= 0 or math.log10(values[-1] / values[0]) < _DECADES - 1e-9:
         return False
-    middle = values[len(values) // 2] if len(values) % 2 else (values[len(values) // 2 - 1] * values[len(values) // 2]) ** 0.5
+    middle = (
+        values[len(values) // 2]
+        if len(values) % 2
+        else (values[len(values) // 2 - 1] * values[len(values) // 2]) ** 0.5
+    )
     share = (middle - values[0]) / (values[-1] - values[0])
     log_share = math.log(middle / values[0]) / math.log(values[-1] / values[0])
     return abs(log_share - 0.5) < abs(share - 0.5)

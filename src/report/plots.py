@@ -64,21 +64,27 @@ def _curves(sweeps: Sequence[Sweep]) -> list[Plot]:
     several = len(sweeps) > 1
     chosen = [(sweep, setting) for sweep in sweeps for setting in sweep.settings[: 1 if several else None]]
     names = [f"{sweep.name}: {s.short}" if several else s.short for sweep, s in chosen]
+    labels = [sweep.name if several else str(place) for place, (sweep, _) in enumerate(chosen, start=1)]
     folders = [sweep.trial_folder(record) for sweep, setting in chosen for record in setting.trials]
     places = [place for place, (_, setting) in enumerate(chosen) for _ in setting.trials]
     histories = read_histories(folders, {metric, "train/loss"})
     plots = []
     for place, name in enumerate(dict.fromkeys([metric, "train/loss"])):
         table = curve_table(histories, places, name)
-        drawn = draw_curves(table, names, name) if table.height else None
-        plots.append(Plot(f"curves-{place}", name, drawn, _CURVES if drawn else f"No epoch has measured {name} yet."))
+        drawn = draw_curves(table, names, labels, name) if table.height else None
+        note = _CURVES if several else f"{_CURVES} {_OF_A_SWEEP}"
+        plots.append(Plot(f"curves-{place}", name, drawn, note if drawn else f"No epoch has measured {name} yet."))
     return plots
 
 
 _CURVES = (
     "Mean over the trials of a setting; the band is one standard deviation over its seeds, within their lowest and "
-    "highest. The eight best settings are coloured, an even choice of at most 40 others is grey; at most 150 epochs "
-    "are drawn, and none that fewer than half of a setting's trials reached."
+    "highest. Epochs that fewer than half of a setting's trials reached are left out, and at most 150 are drawn. A "
+    "double click shows all that was measured."
+)
+_OF_A_SWEEP = (
+    "The numbers are the settings' places in the table above: the eight best are coloured, an even choice of at most "
+    "40 others is grey."
 )
 
 
@@ -90,9 +96,13 @@ def _parallel(sweep: Sweep, found: Sequence[Parameter]) -> Plot:
     order = {parameter.key: place for place, parameter in enumerate(found)}
     shown = sorted(of_settings, key=lambda parameter: order.get(parameter.key, 0))[:_MOST_AXES]
     table = parallel_table(shown, means)
-    left_out = f" {len(found) - len(shown)} parameters that matter least are left out." if len(found) > len(shown) else ""
+    left_out = (
+        f" {len(found) - len(shown)} parameters that matter least are left out." if len(found) > len(shown) else ""
+    )
     note = f"A line for each setting{f', {MOST_LINES} of {len(means)}' if len(means) > table.height else ''}, "
-    note += f"blue for the best and orange for the worst. Drag along an axis to choose lines, click it to undo.{left_out}"
+    note += (
+        f"blue for the best and orange for the worst. Drag along an axis to choose lines, click it to undo.{left_out}"
+    )
     drawn = draw_parallel(table, shown, sweep.objective.metric)
     return Plot("parallel", "Parallel coordinates", drawn, note, is_wide=True)
 
@@ -128,11 +138,14 @@ def _importances(
 
 def _heat(sweep: Sweep, found: Sequence[Parameter], objectives: Sequence[float | None]) -> Plot:
     if len(found) < 2 or all(value is None for value in objectives):
-        return Plot("heat", "Two parameters", None, "A heat map needs two parameters and trials that have an objective.")
+        return Plot(
+            "heat", "Two parameters", None, "A heat map needs two parameters and trials that have an objective."
+        )
     across, up = found[:2]
     table: pl.DataFrame = heat_table(across, up, objectives)
     drawn = draw_heat(table, across, up, sweep.objective.direction)
-    note = f"Mean {sweep.objective.metric} of the trials of each pair: blue is better, an empty cell was not tried."
+    note = f"Mean {sweep.objective.metric} of the trials of each pair: from blue for the best to orange for the "
+    note += "worst by their place among all; an empty cell was not tried."
     return Plot("heat", "Two parameters", drawn, note)
 
 

@@ -38,9 +38,7 @@ def states_table(records: Sequence[Record], now: datetime) -> pl.DataFrame:
         changes.append(((now - first).total_seconds(), "running", 0))
     changes.append((1.05 * max(second for second, _, _ in changes), "running", 0))  # so that the end can be seen
     frame = pl.DataFrame(changes, schema={"seconds": pl.Float64, "status": pl.String, "change": pl.Int64}, orient="row")
-    counts = [
-        pl.col("change").filter(pl.col("status") == status).sum().alias(status) for status in STATUSES
-    ]
+    counts = [pl.col("change").filter(pl.col("status") == status).sum().alias(status) for status in STATUSES]
     table = frame.group_by("seconds").agg(counts).sort("seconds").with_columns(pl.col(STATUSES).cum_sum())
     return pl.DataFrame(even_choice(table.rows(named=True), _MOMENTS), schema=table.schema)
 

@@ -55,8 +55,13 @@ def tint(colour: str, share: float) -> str:
 
 def axis(title: str, is_log: bool = False, **more: Any) -> dict[str, Any]:
     """An axis with its title; a logarithmic one marks powers of ten."""
-    log = {"type": "log", "exponentformat": "power", "dtick": 1} if is_log else {}
+    log = {"type": "log", "exponentformat": "power"} if is_log else {}
     return {"title": {"text": escaped(title)}, **log, **more}
+
+
+def log_ticks(least: float, most: float) -> dict[str, Any]:
+    """Where a logarithmic axis has its ticks: powers of ten, between them 2 and 5 where those would be few."""
+    return {"dtick": 1} if most / least > 300 else {"dtick": "D2", "tickformat": "~g"}
 
 
 def figure(traces: Sequence[Any], x: dict[str, Any], y: dict[str, Any], **layout: Any) -> go.Figure:
@@ -92,5 +97,6 @@ def _template(text: str, grid: str, ground: str) -> dict[str, Any]:
         hoverlabel={"bgcolor": ground, "font": {"color": text, "family": FONT}, "bordercolor": grid},
         legend={"orientation": "h", "yanchor": "top", "y": -0.18, "x": 0, "font": {"size": 11}},
         hovermode="closest",
+        modebar={"bgcolor": "rgba(0,0,0,0)", "color": grid, "activecolor": text, "orientation": "h"},
     )
-    return go.layout.Template(layout=layout).to_plotly_json()  # type: ignore[no-any-return]
+    return go.layout.Template(layout=layout).to_plotly_json()

@@ -71,9 +71,21 @@ class LocalLauncher(BasicLauncher):
             run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
-        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
+        page = _report(sweep)
+        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console(), page)
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
+
+
+def _report(sweep: Path) -> Path | None:
+    """Writes the sweep's report; None where that fails, since the trials are worth more."""
+    try:
+        from src.report.write import write_report  # plotly is slow to import
+
+        return write_report([sweep]).page
+    except Exception as error:
+        log.warning(f"the report was not written: {type(error).__name__}: {error}; python -m src.report {short(sweep)}")
+        return None
 
 
 def _check_stack_size(size: int | str) -> None:

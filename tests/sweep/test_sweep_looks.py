@@ -127,7 +127,11 @@ def test_settings_that_differ_in_seed_alone_are_one_line_with_mean_and_deviation
 
 def test_best_is_the_largest_where_more_is_better() -> None:
     records = [trial(value, f"optimizer.lr={value}", "seed=0") for value in (0.1, 0.7, 0.4)]
-    assert [setting.name for setting in ranked(records, R2)] == ["optimizer.lr=0.7", "optimizer.lr=0.4", "optimizer.lr=0.1"]
+    assert [setting.name for setting in ranked(records, R2)] == [
+        "optimizer.lr=0.7",
+        "optimizer.lr=0.4",
+        "optimizer.lr=0.1",
+    ]
 
 
 def test_setting_with_a_failed_trial_comes_after_the_whole_ones_and_counts_what_it_has(tmp_path: Path) -> None:
