@@ -14,8 +14,8 @@ import yaml
 from src.ranking import Setting, best_trial, leaves, shown, spread
 from src.record import Record
 from src.report.folders import Sweep
+from src.summary import SHOWN
 
-SHOWN = 20
 HOW_IT_COUNTS = (
     "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the mean's 95 % "
     "interval by Student's t. Every trial with an objective counts, by its best epoch, also one that diverged or "

@@ -82,10 +82,11 @@ def _read(folder: Path) -> Sweep:
         return Sweep(folder, folder.name, [record], True, _config(folder), provenance=record.provenance)
     left = _json(folder / "sweep.json")
     places = sorted(Path(entry.path) for entry in os.scandir(folder) if _is_trial(entry))
-    if not left and not places:
-        law = f"{folder} is neither a run folder nor a sweep folder: it holds no record.json and no sweep.json"
+    sweep = _sweep(folder, left, places)
+    if not left and not sweep.records:
+        law = f"{folder} is neither a run folder nor a sweep folder: no record.json and no sweep.json can be read in it"
         raise ConfigError(law, remedy="ls outputs/sweeps outputs/runs")
-    return _sweep(folder, left, places)
+    return sweep
 
 
 def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:

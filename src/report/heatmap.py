@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from src.report.parameters import Parameter, as_text
-from src.report.theme import SCALE, axis, escaped, figure
+from src.report.theme import GROUND, axis, escaped, figure
 
 _CELLS = 12
 
@@ -48,10 +48,11 @@ def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: 
         customdata=[[0 if cell is None else cell["num"] for cell in row] for row in grid],
         texttemplate="%{text}" if max(len(x_names), 1) <= 8 else None,
         hovertemplate="%{x}, %{y}<br>%{text} over %{customdata} trials<extra></extra>",
+        textfont={"color": "#1f2933"},
         hoverongaps=False,
         xgap=2,
         ygap=2,
-        colorscale=[list(stop) for stop in SCALE],
+        colorscale=[list(stop) for stop in GROUND],
         showscale=False,
     )
     x, y = (axis(parameter.key, type="category", showgrid=False) for parameter in (across, up))

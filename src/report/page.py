@@ -17,6 +17,7 @@ from src.report.content import Card, Source
 from src.report.folders import Sweep
 from src.report.plots import comparison_plots, run_plots, sweep_plots
 from src.report.theme import PALETTE, Plot, templates
+from src.summary import SHOWN
 
 _HERE = Path(__file__).parent
 
@@ -80,7 +81,7 @@ def render(sweeps: Sequence[Sweep], table: pl.DataFrame, table_name: str) -> str
     shows_trials = not is_run
     page.table_name = table_name if shows_trials else ""
     figures = {plot.name: plot.figure for group in page.groups for plot in group.plots if plot.figure}
-    data = {name: json.loads(figure.to_json()) for name, figure in figures.items()}
+    data = {name: _without_template(json.loads(figure.to_json())) for name, figure in figures.items()}
     environment = Environment(
         loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -104,6 +105,12 @@ def for_script(values: Any) -> str:
     return text
 
 
+def _without_template(drawn: dict[str, Any]) -> dict[str, Any]:
+    """Plotly gives every figure its own template; the page has one for all of them."""
+    drawn["layout"].pop("template", None)
+    return drawn
+
+
 def _sweep(sweep: Sweep) -> Page:
     plots = {plot.name: plot for plot in sweep_plots(sweep)}
     curves = [plot for name, plot in plots.items() if name.startswith("curves-")]
@@ -116,7 +123,7 @@ def _sweep(sweep: Sweep) -> Page:
         Group("states", "States over time", [plots["states"]]),
     ]
     columns, rows = content.setting_rows([sweep])
-    more = f", the best {content.SHOWN} of {len(sweep.settings)}" if len(sweep.settings) > content.SHOWN else ""
+    more = f", the best {SHOWN} of {len(sweep.settings)}" if len(sweep.settings) > SHOWN else ""
     return Page(
         "Sweep",
         sweep.name,

@@ -18,7 +18,9 @@ STATUS = {
     "failed": "#c4533f",
 }
 SCALE = ((0.0, "#2166ac"), (0.35, "#5b9bd0"), (0.65, "#c9a66b"), (1.0, "#c7601a"))
-"""From the best to the worst."""
+"""From the best to the worst, for lines."""
+GROUND = ((0.0, "#8cbcec"), (0.5, "#e9e4da"), (1.0, "#eba56b"))
+"""The same for areas, light enough for dark text in them."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 

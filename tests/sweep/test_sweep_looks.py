@@ -120,8 +120,8 @@ def test_settings_that_differ_in_seed_alone_are_one_line_with_mean_and_deviation
     sweep_summary(records, LOSS, tmp_path, console)
     lines = [line for line in written(console).splitlines() if "±" in line]
     assert [line.replace("│", " ").split() for line in lines] == [
-        ["optimizer.lr=1", "3", "2.0000", "±", "1.0000", "2.0000", "±", "1.0000"],
-        ["optimizer.lr=3", "3", "4.0000", "±", "1.0000", "4.0000", "±", "1.0000"],
+        ["lr=1", "3", "2.0000", "±", "1.0000", "-0.4841", "to", "4.4841", "2.0000"],
+        ["lr=3", "3", "4.0000", "±", "1.0000", "1.5159", "to", "6.4841", "4.0000"],
     ]
 
 
