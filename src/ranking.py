@@ -72,7 +72,10 @@ def spread(values: Iterable[float | None]) -> Spread:
         return Spread(len(known), known[0] if known else None)
     from scipy.special import stdtrit  # slow to import, and a single run needs none
 
-    mean, std = fmean(known), stdev(known)
+    try:
+        mean, std = fmean(known), stdev(known)
+    except OverflowError:  # losses of 1e200: their squares are no numbers any more
+        return Spread(len(known), fmean(known))
     half = float(stdtrit(len(known) - 1, 0.975)) * std / math.sqrt(len(known))
     return Spread(len(known), mean, std, mean - half, mean + half)
 

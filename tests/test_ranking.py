@@ -71,3 +71,7 @@ def test_numbers_are_readable_at_any_size() -> None:
         "3.000e-06",
         "2.000e+08",
     ]
+
+
+def test_losses_too_large_to_square_have_a_mean_all_the_same() -> None:
+    assert spread([1e200, 3e200]).mean == pytest.approx(2e200)

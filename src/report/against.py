@@ -9,7 +9,7 @@ import polars as pl
 from src.ranking import spread
 from src.report.curves import even_choice
 from src.report.parameters import Parameter, as_text, is_log_spaced
-from src.report.theme import PALETTE, axis, escaped, figure, tint
+from src.report.theme import PALETTE, axis, escaped, figure, labels, tint
 
 _POINTS = 800
 _LEVELS = 40
@@ -55,7 +55,7 @@ def draw_against(parameter: Parameter, table: pl.DataFrame, metric: str) -> go.F
     """Draws both tables."""
     shown = pl.DataFrame(even_choice(table.rows(named=True), _POINTS), schema=table.schema)
     points = go.Scatter(
-        x=_labels(shown),
+        x=_on_axis(shown, parameter),
         y=shown["objective"].to_list(),
         text=[escaped(name) for name in shown["name"]],
         mode="markers",
@@ -68,7 +68,7 @@ def draw_against(parameter: Parameter, table: pl.DataFrame, metric: str) -> go.F
         traces.append(_means(means, parameter))
     x = axis(parameter.key, is_log=parameter.is_log, **_ticks(parameter))
     if not parameter.is_number:
-        x |= {"type": "category", "categoryorder": "array", "categoryarray": [escaped(v, 30) for v in parameter.levels]}
+        x |= {"type": "category", "categoryorder": "array", "categoryarray": labels(parameter.levels, 30)}
     known = table["objective"].sort().to_list()
     return figure(traces, x, axis(metric, is_log=is_log_objective(known)), height=320, showlegend=False)
 
@@ -82,7 +82,7 @@ def _ticks(parameter: Parameter) -> dict[str, list[Any]]:
 def _means(means: pl.DataFrame, parameter: Parameter) -> go.Scatter:
     up = (means["high"] - means["mean"]).to_list()
     return go.Scatter(
-        x=_labels(means),
+        x=_on_axis(means, parameter),
         y=means["mean"].to_list(),
         error_y={"array": up, "width": 3, "thickness": 1.5},
         mode="lines+markers" if parameter.is_number else "markers",
@@ -93,9 +93,9 @@ def _means(means: pl.DataFrame, parameter: Parameter) -> go.Scatter:
     )
 
 
-def _labels(frame: pl.DataFrame) -> list[float] | list[str]:
-    values = frame["value"].to_list()
-    return [escaped(value, 30) if isinstance(value, str) else value for value in values]
+def _on_axis(frame: pl.DataFrame, parameter: Parameter) -> list[float] | list[str]:
+    names = dict(zip(parameter.levels, labels(parameter.levels, 30), strict=True))
+    return [names[value] if isinstance(value, str) else value for value in frame["value"].to_list()]
 
 
 def is_log_objective(known: Sequence[float]) -> bool:

@@ -19,7 +19,9 @@ from src.summary import SHOWN
 HOW_IT_COUNTS = (
     "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the mean's 95 % "
     "interval by Student's t. Every trial with an objective counts, by its best epoch, also one that diverged or "
-    "was pruned later. Settings of which any trial did not finish stand after those of which all did."
+    "was pruned later. Settings of which any trial did not finish stand after those of which all did. The best of "
+    "many settings looks better than it is: the test split, which chose nothing, says how good it is. The trials of a "
+    "stack take the stack's time."
 )
 
 

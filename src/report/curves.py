@@ -12,7 +12,7 @@ from src.report.theme import PALETTE, QUIET, axis, escaped, figure, log_ticks, t
 BEST = len(PALETTE)
 _QUIET_LINES = 40
 _EPOCHS = 150
-_LOG_FROM = 10.0  # times the lowest
+_LOG_FROM = 30.0  # times the lowest
 _USUAL = 0.97  # share of the points that are surely in sight
 Item = TypeVar("Item")
 

@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from src.report.parameters import Parameter, as_text
-from src.report.theme import GROUND, axis, escaped, figure
+from src.report.theme import GROUND, axis, figure, labels
 
 _CELLS = 12
 
@@ -41,8 +41,8 @@ def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: 
     order = table["mean"].rank("dense", descending=direction != "minimize") - 1
     places = dict(zip(cells, order, strict=True))
     heat = go.Heatmap(
-        x=[escaped(name, 24) for name in x_names],
-        y=[escaped(name, 24) for name in y_names],
+        x=labels(x_names, 24),
+        y=labels(y_names, 24),
         z=[[places.get((x, y)) for x in range(len(x_names))] for y in range(len(y_names))],
         text=[["" if cell is None else f"{cell['mean']:.4g}" for cell in row] for row in grid],
         customdata=[[0 if cell is None else cell["num"] for cell in row] for row in grid],

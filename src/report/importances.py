@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from src.report.parameters import Parameter, as_text
-from src.report.theme import PALETTE, axis, escaped, figure
+from src.report.theme import PALETTE, axis, figure, labels
 
 LEAST_TRIALS = 12
 _MOST_TRIALS = 1500
@@ -58,7 +58,7 @@ def draw_importances(table: pl.DataFrame) -> go.Figure:
     rows = table.reverse()
     bars = go.Bar(
         x=rows["importance"].to_list(),
-        y=[escaped(key, 40) for key in rows["key"]],
+        y=labels(rows["key"].to_list(), 40),
         orientation="h",
         marker={"color": PALETTE[0]},
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",

@@ -49,8 +49,8 @@ def parameters(records: Sequence[Record], argv: Sequence[str] = ()) -> list[Para
 
 
 def _parameter(key: str, values: list[Value], argv: Sequence[str]) -> Parameter:
-    known = sorted({value for value in values if isinstance(value, float) and math.isfinite(value)})
-    is_number = bool(known) and all(isinstance(value, float) and math.isfinite(value) for value in values)
+    known = sorted({value for value in values if isinstance(value, float)})
+    is_number = all(isinstance(value, float) for value in values)
     searched_log = any(re.match(rf"\+*{re.escape(key)}=.*\blog\b", word) for word in argv)
     if is_number and known[0] == 0 and len(known) <= _FEW and is_log_spaced(known[1:]):
         return Parameter(key, values, False, False)  # 0, 1e-5, 1e-3: no axis shows both the zero and the rest
@@ -87,9 +87,10 @@ def as_text(value: Value) -> str:
 
 def _number(text: str) -> Value:
     try:
-        return float(text) if not text.lower().lstrip("+-").startswith(("nan", "inf")) else text
+        number = float(text)
     except ValueError:
         return text
+    return number if math.isfinite(number) else text
 
 
 def _order(value: Value) -> tuple[int, float, str]:

@@ -49,6 +49,16 @@ def escaped(text: str, longest: int = 80) -> str:
     return cut.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+def labels(texts: Sequence[str], longest: int) -> list[str]:
+    """Labels of categories, each different: two that are cut to the same one are numbered."""
+    seen: dict[str, int] = {}
+    made = []
+    for label in (escaped(text, longest) for text in texts):
+        seen[label] = seen.get(label, 0) + 1
+        made.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
+    return made
+
+
 def tint(colour: str, share: float) -> str:
     """A colour of the palette, `share` opaque."""
     red, green, blue = (int(colour[place : place + 2], 16) for place in (1, 3, 5))

@@ -6,6 +6,7 @@ import math
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
@@ -19,6 +20,9 @@ from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, 
 from src.sweep.jobs import Job, compose_jobs
 from src.sweep.signals import stoppable
 from src.tracking import run_name
+
+if TYPE_CHECKING:
+    from src.report.write import Report
 
 log = logging.getLogger(__name__)
 
@@ -71,18 +75,19 @@ class LocalLauncher(BasicLauncher):
             run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
-        page = _report(sweep)
-        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console(), page)
+        report = _report(sweep)
+        told = report.sweeps[0].records if report else list(records.values())  # all that lie in the folder
+        sweep_summary(told, trials[0].cfg.objective, sweep, Console(), report.page if report else None)
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
 
 
-def _report(sweep: Path) -> Path | None:
+def _report(sweep: Path) -> "Report | None":
     """Writes the sweep's report; None where that fails, since the trials are worth more."""
     try:
         from src.report.write import write_report  # plotly is slow to import
 
-        return write_report([sweep]).page
+        return write_report([sweep])
     except Exception as error:
         log.warning(f"the report was not written: {type(error).__name__}: {error}; python -m src.report {short(sweep)}")
         return None

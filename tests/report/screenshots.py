@@ -61,7 +61,7 @@ def _picture(chromium: Browser, first: str, last: str) -> bytes:
 
 def _format() -> str:
     """Rich's, without its links to fonts: a picture of the README asks no other host for anything."""
-    return re.sub(r"@font-face \{\{.*?\}\}\n", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
+    return re.sub(r"@font-face \{\{.*?\}\}\n|<!--.*?-->", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
 
 
 if __name__ == "__main__":

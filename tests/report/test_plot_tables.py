@@ -140,3 +140,11 @@ def test_states_are_counted_at_every_moment_that_something_changed() -> None:
 def test_distributions_hold_every_objective_under_its_sweep() -> None:
     table = distribution_table(["a", "b"], [[1.0, None], [3.0]])
     assert table.rows() == [("a", 1.0), ("b", 3.0)]
+
+
+def test_long_names_that_begin_alike_stay_different_categories() -> None:
+    alike = ["a" * 100 + end for end in "xyz"]
+    parameter = Parameter("data.path", list(alike), is_number=False, is_log=False)
+    drawn = draw_against(parameter, against_table(parameter, [1.0, 2.0, 3.0], alike), "val/loss")
+    assert len(set(drawn.data[0].x)) == 3
+    assert set(drawn.data[0].x) == set(drawn.layout.xaxis.categoryarray)
