@@ -14,7 +14,7 @@ from src.config import Objective
 from src.ranking import BOOKKEEPING, SEED, Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
-_SPLITS = "train val test"
+SPLITS = ("train", "val", "test")
 SHOWN = 10  # settings of a sweep
 
 
@@ -25,7 +25,7 @@ def short(folder: Path) -> Path:
 
 def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
     """Splits as rows, their metrics as columns, from names such as `val/loss`."""
-    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=_SPLITS.find)
+    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=" ".join(SPLITS).find)
     names = list(dict.fromkeys(name.split("/")[1] for name in metrics if "/" in name))
     table = _table(title, "split", *names)
     for split in splits:
@@ -36,10 +36,10 @@ def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    shown = {name: value for name, value in record.metrics.items() if name.split("/")[0] in _SPLITS.split()}
+    measured = {name: value for name, value in record.metrics.items() if name.split("/")[0] in SPLITS}
     seconds, folder = record.timing["seconds"], short(folder)
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
-    console.print(metrics_table(shown, title))
+    console.print(metrics_table(measured, title))
     upload = f"wandb sync {folder}/wandb/offline-run-*"
     next_commands = [
         f"python -m src.evaluate run={folder}",

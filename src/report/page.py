@@ -153,7 +153,7 @@ def _comparison(sweeps: Sequence[Sweep]) -> Page:
     plots = comparison_plots(sweeps)
     columns, rows = content.setting_rows(sweeps)
     cards = [
-        Card(sweep.name, str(sweep.settings[0].score) or "no objective yet", sweep.settings[0].name)
+        Card(sweep.name, str(sweep.settings[0].score) or "no objective yet", sweep.settings[0].short)
         for sweep in sweeps
         if sweep.settings
     ]

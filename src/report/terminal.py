@@ -7,7 +7,7 @@ from rich.text import Text
 from src.report.content import duration, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, metrics_table, printable, settings_table, short
+from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table, short
 
 
 def show(report: Report, console: Console) -> None:
@@ -16,7 +16,9 @@ def show(report: Report, console: Console) -> None:
         console.print(_comparison(report.sweeps))
     for sweep in report.sweeps if len(report.sweeps) == 1 else []:
         if sweep.is_run:
-            console.print(metrics_table(sweep.records[0].metrics, printable(_title(sweep))))
+            measured = {name: value for name, value in sweep.records[0].metrics.items() if name.split("/")[0] in SPLITS}
+            console.print(Text(printable(_title(sweep)), style="bold"))
+            console.print(metrics_table(measured, ""))
         else:
             console.print(settings_table(sweep.settings, sweep.objective.metric, printable(_title(sweep))))
             if len(sweep.settings) > SHOWN:
@@ -39,12 +41,14 @@ def _title(sweep: Sweep) -> str:
 def _comparison(sweeps: list[Sweep]) -> Table:
     table = Table(title="the best setting of each", title_justify="left", title_style="bold")
     for name in ("sweep", "best setting"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for name in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", no_wrap=True)
     for sweep in sweeps:
         best = sweep.settings[0] if sweep.settings else None
-        told = (Text(printable(best.name)), str(len(best.trials)), str(best.score), best.score.interval) if best else ()
+        told = (
+            (Text(printable(best.short)), str(len(best.trials)), str(best.score), best.score.interval) if best else ()
+        )
         seconds = duration(time_taken(sweep.records))
         table.add_row(Text(printable(sweep.name)), *(told or ("", "0", "", "")), seconds)
     return table

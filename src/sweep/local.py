@@ -89,7 +89,8 @@ def _report(sweep: Path) -> "Report | None":
 
         return write_report([sweep])
     except Exception as error:
-        log.warning(f"the report was not written: {type(error).__name__}: {error}; python -m src.report {short(sweep)}")
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        log.warning(f"the report was not written: {reason}; python -m src.report {short(sweep)}")
         return None
 
 

@@ -213,3 +213,22 @@ def test_record_of_a_later_version_is_told_and_left_out(tmp_path: Path) -> None:
     (sweep / "new").mkdir()
     (sweep / "new" / "record.json").write_text(json.dumps(values))
     assert "sweep/new" in printed(write_report([sweep]))
+
+
+def test_terminal_shows_a_run_and_a_comparison_without_cutting_names(tmp_path: Path) -> None:
+    long = "data.target=" + "a_long_name_of_a_column_" * 3
+    sweep = write_sweep(tmp_path / "sweep")
+    for place in range(2):
+        metrics = {"trainer/global_step": 7, "val/loss": 0.5, "test/r2": 0.25}
+        write_trial(sweep / f"k{place}", f"{long}{place}", objective=place + 0.5, metrics=metrics)
+    for folders in ([sweep], [sweep, sweep / "k0"]):
+        console = Console(file=io.StringIO(), width=80)
+        show(write_report(folders), console)
+        assert isinstance(console.file, io.StringIO)
+        cells = [
+            re.split("[│┃]", line)[len(folders)].strip() for line in console.file.getvalue().splitlines() if "│" in line
+        ]
+        assert (long.partition(".")[2] + "0") in "".join(cells)
+    text = printed(write_report([sweep / "k0"]))
+    assert "0.2500" in text
+    assert "global_step" not in text
