@@ -3,10 +3,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= outputs
 
-.PHONY: setup train test check format bench soak lock clean help
+.PHONY: setup train test check format bench soak screenshots report lock clean help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 setup: .venv/.done ## install the pinned packages into .venv
 
@@ -31,11 +31,17 @@ format: setup ## rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+report: setup ## the report of RUN, a run's or a sweep's folder
+	$(BIN)/python -m src.report $(RUN)
+
 bench: setup ## measure the claims about speed
 	$(BIN)/python -m tests.benchmarks
 
 soak: setup ## the long campaigns: many kills, many trials
 	$(BIN)/python -m pytest -m soak
+
+screenshots: setup ## the README's pictures of a report, in .github/images (needs chromium and chromedriver)
+	$(BIN)/python -m tests.report.screenshots
 
 lock: setup ## pin what pyproject.toml asks for, for every platform
 	$(BIN)/pip install --quiet uv

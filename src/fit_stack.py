@@ -22,7 +22,7 @@ from src.config import Config
 from src.data.base import TabularData
 from src.data.split import SPLITS
 from src.halving import Halving
-from src.naming import setting
+from src.naming import without_seed
 from src.progress import SweepProgress
 from src.provenance import provenance
 from src.record import UNSOUND, Record, Row
@@ -101,7 +101,7 @@ def fit_stack(
     started, cfg = time.perf_counter(), trials[0].cfg
     kept = _start(trials)
     progress.start_stack(len(trials), cfg.trainer.max_epochs)
-    settings = [setting(trial.overrides) for trial in trials]
+    settings = [without_seed(trial.overrides) for trial in trials]
     numbers = {own: number for number, own in enumerate(dict.fromkeys(settings))}
     journal = StackJournal(checkpoint, cfg, progress, halving, [numbers[own] for own in settings])
     trainer, data = build_trainer(cfg, [journal]), build_data(cfg)

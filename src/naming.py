@@ -38,7 +38,7 @@ def key(cfg: Config) -> str:
     return "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
 
 
-def setting(overrides: Sequence[str]) -> tuple[str, ...]:
+def without_seed(overrides: Sequence[str]) -> tuple[str, ...]:
     """What a trial sets besides its seed: trials of one setting are repeats of one another."""
     return tuple(text for text in overrides if not re.match(r"\+*seed=", text))
 

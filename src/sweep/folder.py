@@ -22,14 +22,9 @@ from src.sweep.jobs import Job
 def sole_owner(folder: Path) -> Iterator[None]:
     """Holds the folder for this process; the operating system lets go of it however the process ends.
 
-    A sweeper that launches in rounds holds it for all of them, its launcher for one.
-
     Raises:
         ConfigError: where another process holds it.
     """
-    if folder in _held:
-        yield
-        return
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+") as lock:
         try:
@@ -41,14 +36,7 @@ def sole_owner(folder: Path) -> Iterator[None]:
         lock.truncate(0)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         lock.flush()
-        _held.add(folder)
-        try:
-            yield
-        finally:
-            _held.remove(folder)
-
-
-_held: set[Path] = set()
+        yield
 
 
 def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> list[str]:

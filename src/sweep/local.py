@@ -9,16 +9,15 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
-from rich.console import Console
 
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.record import Record
-from src.summary import short, sweep_summary
-from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, sole_owner, write_sweep
+from src.summary import short
+from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs
 from src.sweep.pruning import Pruning
-from src.sweep.signals import stoppable
+from src.sweep.session import end_sweep, session
 from src.tracking import run_name
 
 log = logging.getLogger(__name__)
@@ -54,7 +53,7 @@ class LocalLauncher(BasicLauncher):
         try:
             _check_stack_size(self.stack_size)
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
-            with sole_owner(sweep), stoppable(resume):
+            with session(sweep, resume):
                 return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
         except ConfigError as error:
             forget_sweep(sweep)
@@ -84,7 +83,7 @@ class LocalLauncher(BasicLauncher):
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
-            sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
+            end_sweep(sweep, trials[0].cfg, list(records.values()))
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
 

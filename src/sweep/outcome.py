@@ -11,10 +11,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.ranking import BOOKKEEPING
 from src.record import Record, replace_file
 from src.suggest import GROUPS
-from src.summary import BOOKKEEPING, next_steps, rounded, short, sweep_summary, train_again
+from src.summary import next_steps, rounded, short, train_again
 from src.sweep.search import Search
+from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
 
 _FEWEST = 10  # complete trials from which importances can be told
@@ -39,7 +41,7 @@ def say_what_came_out(search: Search) -> None:
         command = f"python -m src.train experiment={short(path.with_suffix(''))}"
         replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))
         commands = [command]
-    sweep_summary(list(own.values()), search.cfg.objective, search.folder, console, commands)
+    end_sweep(search.folder, search.cfg, list(own.values()), commands)
 
 
 def _as_experiment(overrides: Sequence[str], command: str) -> str:

@@ -11,7 +11,7 @@ from src import record as records
 from src.config import Config, Objective
 from src.errors import ConfigError
 from src.halving import Halving
-from src.naming import setting
+from src.naming import without_seed
 from src.record import Prune
 
 _HALVING = "src.halving.Halving"
@@ -74,7 +74,7 @@ class Pruning:
         for path in sorted(self._sweep.glob("*/record.json")):
             record = _read(path.parent, path.stat().st_mtime_ns)
             if record.has_ended and (curve := best_so_far(path.parent, self._objective)):
-                settings.setdefault(setting(record.overrides), []).append(curve)
+                settings.setdefault(without_seed(record.overrides), []).append(curve)
         return [[mean(values) for values in zip(*curves, strict=False)] for curves in settings.values()]
 
     def _optuna_decides(self) -> Prune:

@@ -14,9 +14,9 @@ from src import record as records
 from src.errors import ConfigError, Interrupted
 from src.fit_stack import Trial, fit_stack, room
 from src.progress import SweepProgress
+from src.ranking import same_for_all
 from src.record import Prune, Record
 from src.run import fit, resume
-from src.summary import same_for_all
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from src import record as records
 from src.config import Config
-from src.naming import setting
+from src.naming import without_seed
 from src.sweep.options import Options
 from src.sweep.samplers import keeps_a_state, make_sampler, name_of
 from src.sweep.space import Space
@@ -129,7 +129,7 @@ class Search:
         jobs = {(*suggestion.overrides, *seed): None for suggestion in batch for seed in self._seeds}
         left = [job for job in jobs if job not in self._folders]
         if left:
-            fixed = setting(self.space.fixed)
+            fixed = without_seed(self.space.fixed)
             done, total = len(self.told) * len(self._seeds), self._num_trials * len(self._seeds)
             self._launcher.part_of = (done, total)  # type: ignore[attr-defined]
             # The local launcher passes over what has ended, and goes on with a stack only if all of it is there.
@@ -144,7 +144,7 @@ class Search:
     @property
     def _seeds(self) -> list[list[str]]:
         """The override that sets a trial's seed; none where one run is made and no seed was typed."""
-        if self.options.num_seeds == 1 and setting(self.space.fixed) == tuple(self.space.fixed):
+        if self.options.num_seeds == 1 and without_seed(self.space.fixed) == tuple(self.space.fixed):
             return [[]]
         return [[f"seed={self.cfg.seed + i}"] for i in range(self.options.num_seeds)]
 
@@ -195,4 +195,4 @@ def _folder_of(ended: JobReturn) -> Path:
 
 
 def _trial_of(suggestion: Suggestion, record: records.Record) -> tuple[str, ...]:
-    return (*suggestion.overrides, *(text for text in record.overrides if text not in setting(record.overrides)))
+    return (*suggestion.overrides, *(text for text in record.overrides if text not in without_seed(record.overrides)))

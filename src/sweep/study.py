@@ -15,9 +15,9 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from src import record as records
 from src.config import Objective
 from src.errors import ConfigError
-from src.naming import setting
+from src.naming import without_seed
+from src.ranking import BOOKKEEPING
 from src.record import Record
-from src.summary import BOOKKEEPING
 from src.sweep.pruning import best_so_far
 from src.sweep.space import Space, Values
 
@@ -107,7 +107,7 @@ def recorded(sweep: Path, space: Space) -> list[Suggestion]:
     for folder in _folders(sweep):
         record = records.read(folder)
         values = space.values(record.overrides)
-        own = [text for text in setting(record.overrides) if text.split("=")[0] not in space.distributions]
+        own = [text for text in without_seed(record.overrides) if text.split("=")[0] not in space.distributions]
         if values is None or _trained(own) != fixed:
             continue
         texts = space.overrides(values)
@@ -151,7 +151,7 @@ def _value(record: Record, objective: Objective, metric: str) -> float:
 
 
 def _trained(overrides: Sequence[str]) -> set[str]:
-    return {text for text in setting(overrides) if not BOOKKEEPING.match(text)}
+    return {text for text in without_seed(overrides) if not BOOKKEEPING.match(text)}
 
 
 def _folders(sweep: Path) -> list[Path]:

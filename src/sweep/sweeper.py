@@ -21,11 +21,11 @@ from src.errors import ConfigError, die
 from src.laws import METRICS
 from src.suggest import closest
 from src.summary import short
-from src.sweep.folder import forget_sweep, sole_owner
+from src.sweep.folder import forget_sweep
 from src.sweep.jobs import compose_jobs
 from src.sweep.options import Options
 from src.sweep.pruning import Pruning
-from src.sweep.signals import stoppable
+from src.sweep.session import session
 
 if TYPE_CHECKING:  # optuna is imported once the search is known to be right
     from src.sweep.search import Search
@@ -63,7 +63,7 @@ class OptunaSweeper(Sweeper):
         resume = f"python -m src.resume {shlex.quote(str(short(folder)))}"
         try:
             search = self._search(arguments, folder)
-            with sole_owner(folder), stoppable(resume):
+            with session(folder, resume):
                 OmegaConf.save(self._config, folder / "multirun.yaml")
                 self._run(search)
         except ConfigError as error:

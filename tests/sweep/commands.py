@@ -12,7 +12,7 @@ from src.record import Record, read
 from tests.conftest import ROOT
 
 fresh = multiprocessing.get_context("forkserver")
-fresh.set_forkserver_preload(["src.run", "src.sweep.running"])
+fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page"])
 SHORT = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "tracking=disabled")
 BROKEN_TORCH = "raise SystemExit('torch was imported')\n"
 
