@@ -27,8 +27,9 @@ from src.progress import SweepProgress
 from src.provenance import provenance
 from src.record import UNSOUND, Record, Row
 from src.run import told, wandb_config, wandb_identity
-from src.stack import Stack, why_not
+from src.stack import Stack
 from src.stack_journal import StackJournal
+from src.stackable import why_not
 from src.tracking import run_name, track
 
 _MEMORY = 2**29  # bytes that a stack may take, weights and activations together

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from omegaconf import MISSING
 
-from src.config import number
+from src.groups import number
 
 
 @dataclass
