@@ -25,7 +25,7 @@ def show(report: Report, console: Console) -> None:
                 console.print(f"and {len(sweep.settings) - SHOWN} more settings", highlight=False)
     unreadable = [f"{sweep.name}/{name}" for sweep in report.sweeps for name in sweep.unreadable]
     if unreadable:
-        told = f"{len(unreadable)} folders hold no record that can be read: {', '.join(unreadable[:3])}"
+        told = f"no record can be read in {len(unreadable)} of the folders: {printable(', '.join(unreadable[:3]))}"
         console.print(Text(told), highlight=False)
     for path in (report.page, *report.table_files):
         console.print(str(short(path)), soft_wrap=True, highlight=False, markup=False)
@@ -42,7 +42,7 @@ def _comparison(sweeps: list[Sweep]) -> Table:
     table = Table(title="the best setting of each", title_justify="left", title_style="bold")
     for name in ("sweep", "best setting"):
         table.add_column(name, overflow="fold")
-    for name in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
+    for name in ("trials", Text(sweeps[0].objective.metric), "95 % interval", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for sweep in sweeps:
         best = sweep.settings[0] if sweep.settings else None
