@@ -40,15 +40,16 @@ def _title(sweep: Sweep) -> str:
 
 def _comparison(sweeps: list[Sweep]) -> Table:
     table = Table(title="the best setting of each", title_justify="left", title_style="bold")
-    for name in ("sweep", "best setting"):
-        table.add_column(name, overflow="fold")
-    for name in ("trials", Text(sweeps[0].objective.metric), "95 % interval", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for column in ("sweep", "best setting"):
+        table.add_column(column, overflow="fold")
+    for column in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
+        table.add_column(Text(column), justify="right", no_wrap=True)
     for sweep in sweeps:
-        best = sweep.settings[0] if sweep.settings else None
-        told = (
-            (Text(printable(best.short)), str(len(best.trials)), str(best.score), best.score.interval) if best else ()
-        )
-        seconds = duration(time_taken(sweep.records))
-        table.add_row(Text(printable(sweep.name)), *(told or ("", "0", "", "")), seconds)
+        name, seconds = Text(printable(sweep.name)), duration(time_taken(sweep.records))
+        if not sweep.settings:
+            table.add_row(name, "", "0", "", "", seconds)
+            continue
+        best = sweep.settings[0]
+        num = str(len(best.trials))
+        table.add_row(name, Text(printable(best.short)), num, str(best.score), best.score.interval, seconds)
     return table
