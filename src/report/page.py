@@ -140,8 +140,9 @@ def _sweep(sweep: Sweep) -> Page:
 
 
 _AGAINST = (
-    "A point for each trial (at most 800, evenly chosen); diamonds are the mean of the trials that share a value, with "
-    "its 95 % interval. Axes are logarithmic where the search was, or where the values are spread so."
+    "A point for each trial (at most 800, evenly chosen), hollow where it did not finish; diamonds are the mean of the "
+    "trials that share a value, with its 95 % interval. Axes are logarithmic where the search was, or where the values "
+    "are spread so."
 )
 
 
