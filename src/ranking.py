@@ -53,7 +53,8 @@ class Setting:
 
     Attributes:
         name: what sets it apart from the sweep's others.
-        short: the same with the last part of each key alone, such as `lr=0.01`, where that says which key it is.
+        short: the same as one reads it: `lr=0.01`, the last part of each key where that says which key it is, and
+            numbers that a search drew with four digits.
         trials: its trials' records.
         score: their objectives.
         is_whole: whether all of them finished and have an objective.
@@ -99,8 +100,16 @@ def _setting(texts: Sequence[str], keys: Mapping[str, str], trials: list[Record]
     score = spread(trial.objective for trial in trials)
     is_whole = score.num == len(trials) and all(trial.status == "finished" for trial in trials)
     pairs = [text.partition("=") for text in texts]
-    short = " ".join(keys[key] + equals + value for key, equals, value in pairs)
+    short = " ".join(keys[key] + equals + rounded(value) for key, equals, value in pairs)
     return Setting(" ".join(texts) or "all", short or "all", trials, score, is_whole)
+
+
+def rounded(value: str) -> str:
+    """A number as long as a person types one: a search draws them with 17 digits."""
+    try:
+        return f"{float(value):.4g}" if len(value) > _LONG else value
+    except ValueError:
+        return value
 
 
 def leaves(keys: Iterable[str]) -> dict[str, str]:
@@ -128,6 +137,7 @@ def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:
     return shared | {text for text in every if BOOKKEEPING.match(text)}
 
 
+_LONG = 8  # characters of a number that a person typed, at most
 BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
 
 

@@ -1,6 +1,5 @@
 """What a person sees when a run or a sweep has ended: what came out, where it lies, what to type next."""
 
-import re
 import shlex
 import sys
 from collections import Counter
@@ -84,15 +83,13 @@ def sweep_summary(
 def settings_table(settings: Sequence[Setting], metric: str, title: str) -> Table:
     """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and mean test R²."""
     tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
-    broken = any(not setting.is_whole for setting in settings[:SHOWN])
     scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
-    table = _table(title, "setting", "trials", *scores, *(["not finished"] if broken else []))
+    table = _table(title, "setting", "trials", *scores)
     for setting in settings[:SHOWN]:
         r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
         cells = [_count(setting), str(setting.score), setting.score.interval]
         cells += ["" if r2.mean is None else shown(r2.mean)] if tested else []
-        others = [trial for trial in setting.trials if trial.status != "finished"]
-        table.add_row(Text(printable(rounded(setting.short))), *cells, *([_states(others)] if broken else []))
+        table.add_row(Text(printable(setting.short)), *cells)
     return table
 
 
@@ -107,19 +104,16 @@ def _states(records: Sequence[Record]) -> str:
 
 
 def _count(setting: Setting) -> str:
+    """How many trials have an objective; below it, what became of those that did not finish."""
     num_trials = len(setting.trials)
-    return str(num_trials) if setting.score.num == num_trials else f"{setting.score.num} of {num_trials}"
+    count = str(num_trials) if setting.score.num == num_trials else f"{setting.score.num} of {num_trials}"
+    others = [trial for trial in setting.trials if trial.status != "finished"]
+    return f"{count}\n{_states(others)}" if others else count
 
 
 def printable(text: str) -> str:
     """Text without what a terminal would take for a command."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
-
-
-def rounded(name: str) -> str:
-    """A setting's name with long numbers cut to four digits, as a search draws them."""
-    number = r"(?<![\w.])-?\d*\.?\d+(e-?\d+)?(?![\w.])"
-    return re.sub(number, lambda found: f"{float(found[0]):.4g}" if len(found[0]) > 8 else found[0], name)
 
 
 def train_again(overrides: Sequence[str]) -> str:
@@ -130,10 +124,10 @@ def train_again(overrides: Sequence[str]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(columns[0], overflow="fold")
+    table = Table(title=Text(title), title_justify="left", title_style="bold")  # a name is no markup
+    table.add_column(columns[0], overflow="fold", min_width=12)
     for name in columns[1:]:
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(Text(name), justify="right", no_wrap=True)
     return table
 
 

@@ -63,6 +63,12 @@ def test_short_names_leave_out_what_does_not_tell_keys_apart() -> None:
     assert ranked(records, LOSS)[0].short == "lr=1 data.seed=1 model.a=1 loss.a=1"
 
 
+def test_short_names_round_what_a_search_drew() -> None:
+    records = [trial(1.0, "optimizer.lr=0.004233509462848479"), trial(2.0, "optimizer.lr=a_long_word")]
+    assert [setting.short for setting in ranked(records, LOSS)] == ["lr=0.004234", "lr=a_long_word"]
+    assert ranked(records, LOSS)[0].name == "optimizer.lr=0.004233509462848479"
+
+
 def test_numbers_are_readable_at_any_size() -> None:
     assert [shown(value) for value in (0, 0.5, -12.25, 3e-6, 2e8)] == [
         "0.0000",

@@ -7,6 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from src.ranking import spread
+from src.record import Record
 from src.report.curves import even_choice
 from src.report.parameters import Parameter, as_text, is_log_spaced
 from src.report.theme import PALETTE, axis, escaped, figure, labels, tint
@@ -16,21 +17,23 @@ _LEVELS = 40
 _TICKS = 6
 
 
-def against_table(parameter: Parameter, objectives: Sequence[float | None], names: Sequence[str]) -> pl.DataFrame:
+def against_table(parameter: Parameter, records: Sequence[Record], names: Sequence[str]) -> pl.DataFrame:
     """Each trial's value of a parameter and its objective.
 
     Args:
         parameter: its values, a trial each.
-        objectives: the trials', the same order; trials without one are left out.
+        records: of the trials, in the same order; those without an objective are left out.
         names: what to call them.
 
     Returns:
-        The columns `value` (a number, or text), `objective` and `name`, sorted by value.
+        The columns `value` (a number, or text), `objective`, `status` and `name`, sorted by value.
     """
     kind = pl.Float64 if parameter.is_number else pl.String
     values = parameter.values if parameter.is_number else [as_text(value) for value in parameter.values]
-    columns = {"value": values, "objective": objectives, "name": names}
-    frame = pl.DataFrame(columns, schema={"value": kind, "objective": pl.Float64, "name": pl.String})
+    told = [(record.objective, record.status) for record in records]
+    rows = [(value, *pair, name) for value, pair, name in zip(values, told, names, strict=True)]
+    schema = {"value": kind, "objective": pl.Float64, "status": pl.String, "name": pl.String}
+    frame = pl.DataFrame(rows, schema=schema, orient="row")
     order = {level: place for place, level in enumerate(parameter.levels)}
     by = "value" if parameter.is_number else pl.col("value").replace_strict(order, return_dtype=pl.Int64)
     return frame.drop_nulls("objective").sort(by, "objective")
@@ -58,10 +61,15 @@ def draw_against(parameter: Parameter, table: pl.DataFrame, metric: str) -> go.F
         x=_on_axis(shown, parameter),
         y=shown["objective"].to_list(),
         text=[escaped(name) for name in shown["name"]],
+        customdata=[escaped(status) for status in shown["status"]],
         mode="markers",
-        marker={"color": tint(PALETTE[0], 0.45), "size": 6},
+        marker={
+            "color": tint(PALETTE[0], 0.5),
+            "size": 6,
+            "symbol": ["circle" if status == "finished" else "circle-open" for status in shown["status"]],
+        },
         name="trial",
-        hovertemplate="%{text}<br>%{y:.5g}<extra></extra>",
+        hovertemplate="%{text}<br>%{y:.5g}, %{customdata}<extra></extra>",
     )
     traces = [points]
     if table["value"].n_unique() <= _LEVELS and (means := mean_table(table)).height:

@@ -13,7 +13,8 @@ BEST = len(PALETTE)
 _QUIET_LINES = 40
 _EPOCHS = 150
 _LOG_FROM = 30.0  # times the lowest
-_USUAL = 0.97  # share of the points that are surely in sight
+_ENDS = (("low", 0.0), ("high", 0.97), ("high", 1.0))
+"""The lowest, the highest but for a few, and the highest of the bands."""
 Item = TypeVar("Item")
 
 
@@ -74,8 +75,7 @@ def draw_curves(table: pl.DataFrame, names: Sequence[str], labels: Sequence[str]
 
 def _y_axis(table: pl.DataFrame, metric: str) -> dict[str, Any]:
     """Where most of the curves are: a first epoch that is far off would press the rest into one line."""
-    low, usual, high = (table["mean"].quantile(share) or 0.0 for share in (0, _USUAL, 1))
-    low = min(low, table["low"].quantile(0) or 0.0)
+    low, usual, high = ((table[name].quantile(share) or 0.0) for name, share in _ENDS)
     if high - low > 3 * (usual - low) > 0:
         high = usual + 0.5 * (usual - low)
     is_log = low > 0 and high / low > _LOG_FROM

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from itertools import pairwise
 
 import plotly.graph_objects as go
 import polars as pl
@@ -29,8 +28,7 @@ def levels(parameter: Parameter) -> list[str]:
     """What the cells along a parameter are called, in their order."""
     if not _has_bins(parameter):
         return parameter.levels
-    edges = _edges(parameter)
-    return [f"{low:.2g} to {high:.2g}" for low, high in pairwise(edges)]
+    return [f"≥ {low:.2g}" for low in _edges(parameter)[:-1]]
 
 
 def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: str) -> go.Figure:

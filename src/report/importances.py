@@ -63,9 +63,10 @@ def draw_importances(table: pl.DataFrame) -> go.Figure:
         marker={"color": PALETTE[0]},
         hovertemplate="%{y}: %{x:.3f}<extra></extra>",
         texttemplate="%{x:.2f}",
-        textposition="auto",
+        textposition="outside",
     )
-    x = axis("importance (they sum to 1)", rangemode="tozero")
+    most = float(rows["importance"].to_numpy().max(initial=0.01))
+    x = axis("importance (they sum to 1)", range=[0, 1.15 * most])  # room for the numbers
     return figure([bars], x, {"type": "category"}, height=120 + 34 * rows.height, showlegend=False)
 
 

@@ -140,8 +140,9 @@ def _sweep(sweep: Sweep) -> Page:
 
 
 _AGAINST = (
-    "A point for each trial (at most 800, evenly chosen); diamonds are the mean of the trials that share a value, with "
-    "its 95 % interval. Axes are logarithmic where the search was, or where the values are spread so."
+    "A point for each trial (at most 800, evenly chosen), hollow where it did not finish; diamonds are the mean of the "
+    "trials that share a value, with its 95 % interval. Axes are logarithmic where the search was, or where the values "
+    "are spread so."
 )
 
 
@@ -195,11 +196,11 @@ def _notes(sweeps: Sequence[Sweep]) -> list[str]:
     for sweep in sweeps:
         running = sum(record.status == "running" for record in sweep.records)
         if running or sweep.num_waiting:
-            told = f"{running} trials are running and {sweep.num_waiting} are waiting"
+            told = f"{running} running, {sweep.num_waiting} waiting"
             notes.append(f"{sweep.name} has not ended: {told}. The same command again writes this page anew.")
         if sweep.unreadable:
             some = ", ".join(sweep.unreadable[:5]) + (", …" if len(sweep.unreadable) > 5 else "")
-            notes.append(f"{len(sweep.unreadable)} folders of {sweep.name} hold no record that can be read: {some}")
+            notes.append(f"No record can be read in {len(sweep.unreadable)} of the folders of {sweep.name}: {some}")
     return notes
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import polars as pl
 
+from src.record import Record
 from src.report.against import against_table, draw_against
 from src.report.compare import distribution_table, draw_distributions
 from src.report.curves import curve_table, draw_curves
@@ -33,7 +34,7 @@ def sweep_plots(sweep: Sweep) -> list[Plot]:
     plots = [*_curves([sweep]), _parallel(sweep, found)]
     if num_known:
         names = [setting.short for setting in sweep.settings for _ in setting.trials]
-        plots += [_against(p, objectives, names, sweep) for p in found[:_MOST_PARAMETERS]]
+        plots += [_against(p, records, names, sweep) for p in found[:_MOST_PARAMETERS]]
     return [*plots, importances, _heat(sweep, found, objectives), _states(sweep)]
 
 
@@ -110,8 +111,8 @@ def _parallel(sweep: Sweep, found: Sequence[Parameter]) -> Plot:
 _NOT_VARIED = "No parameter was varied, or no trial has an objective yet."
 
 
-def _against(parameter: Parameter, objectives: Sequence[float | None], names: Sequence[str], sweep: Sweep) -> Plot:
-    table = against_table(parameter, objectives, names)
+def _against(parameter: Parameter, records: Sequence[Record], names: Sequence[str], sweep: Sweep) -> Plot:
+    table = against_table(parameter, records, names)
     drawn = draw_against(parameter, table, sweep.objective.metric)
     return Plot(f"against-{parameter.key}", parameter.key, drawn)
 

@@ -25,7 +25,7 @@ def show(report: Report, console: Console) -> None:
                 console.print(f"and {len(sweep.settings) - SHOWN} more settings", highlight=False)
     unreadable = [f"{sweep.name}/{name}" for sweep in report.sweeps for name in sweep.unreadable]
     if unreadable:
-        told = f"{len(unreadable)} folders hold no record that can be read: {', '.join(unreadable[:3])}"
+        told = f"no record can be read in {len(unreadable)} of the folders: {printable(', '.join(unreadable[:3]))}"
         console.print(Text(told), highlight=False)
     for path in (report.page, *report.table_files):
         console.print(str(short(path)), soft_wrap=True, highlight=False, markup=False)
@@ -40,15 +40,16 @@ def _title(sweep: Sweep) -> str:
 
 def _comparison(sweeps: list[Sweep]) -> Table:
     table = Table(title="the best setting of each", title_justify="left", title_style="bold")
-    for name in ("sweep", "best setting"):
-        table.add_column(name, overflow="fold")
-    for name in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for column in ("sweep", "best setting"):
+        table.add_column(column, overflow="fold")
+    for column in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
+        table.add_column(Text(column), justify="right", no_wrap=True)
     for sweep in sweeps:
-        best = sweep.settings[0] if sweep.settings else None
-        told = (
-            (Text(printable(best.short)), str(len(best.trials)), str(best.score), best.score.interval) if best else ()
-        )
-        seconds = duration(time_taken(sweep.records))
-        table.add_row(Text(printable(sweep.name)), *(told or ("", "0", "", "")), seconds)
+        name, seconds = Text(printable(sweep.name)), duration(time_taken(sweep.records))
+        if not sweep.settings:
+            table.add_row(name, "", "0", "", "", seconds)
+            continue
+        best = sweep.settings[0]
+        num = str(len(best.trials))
+        table.add_row(name, Text(printable(best.short)), num, str(best.score), best.score.interval, seconds)
     return table

@@ -11,10 +11,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.ranking import BOOKKEEPING
+from src.ranking import BOOKKEEPING, rounded
 from src.record import Record, replace_file
 from src.suggest import GROUPS
-from src.summary import next_steps, rounded, short, train_again
+from src.summary import next_steps, short, train_again
 from src.sweep.search import Search
 from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
@@ -94,12 +94,17 @@ def _say_front(search: Search, records: Sequence[Record], console: Console) -> N
     for metric in search.metrics:
         table.add_column(metric, justify="right")
     for suggestion, came_out in front[:_SHOWN]:
-        table.add_row(Text(rounded(" ".join(suggestion.overrides))), *_cells(search.metrics, came_out))
+        table.add_row(Text(_short(suggestion.overrides)), *_cells(search.metrics, came_out))
     console.print(table)
     if len(front) > _SHOWN:
         console.print(f"and {len(front) - _SHOWN} more on the front", highlight=False)
     again = [train_again([*search.space.fixed, *suggestion.overrides]) for suggestion, _ in front[:1]]
     next_steps(search.folder, again, console)
+
+
+def _short(overrides: Sequence[str]) -> str:
+    pairs = (text.partition("=") for text in overrides)
+    return " ".join(f"{key}={rounded(value)}" for key, _, value in pairs)
 
 
 def _cells(metrics: Sequence[str], came_out: Outcome) -> list[str]:

@@ -1,11 +1,14 @@
 """The page of a real sweep of 512 trials, opened from disk."""
 
+import fcntl
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
+from src.report.write import write_report
 from tests.report.browser import CHROMIUM, DRIVER, Browser, browser
 from tests.report.folders import write_sweep, write_trial
 from tests.sweep.commands import SHORT, quick
@@ -20,10 +23,15 @@ EVERY_PLOT = [
 
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """512 trials trained by one command."""
-    folder = tmp_path_factory.mktemp("trained")
-    done = quick(folder, "-m", *SHORT, "sweep.name=s", *GRID, "seed=range(16)")
-    assert done.returncode == 0, done.stderr
+    """512 trials trained by one command, once for all of pytest's processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "trained"
+    folder.mkdir(exist_ok=True)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "outputs/sweeps/s/report.html").is_file():
+            done = quick(folder, "-m", *SHORT, "sweep.name=s", *GRID, "seed=range(16)")
+            assert done.returncode == 0, done.stderr
     return folder / "outputs/sweeps/s"
 
 
@@ -164,6 +172,14 @@ def test_everything_that_can_be_used_is_reached_by_tab_and_has_a_name(seen: Brow
     assert seen.run("return document.querySelectorAll('th:not([scope])').length") == 0
 
 
+def test_page_of_a_run_and_of_several_sweeps_open_without_an_error(chromium: Browser, sweep: Path) -> None:
+    run = next(sweep.glob("*/record.json")).parent
+    for folders, num_plots in (([run], 3), ([sweep, run], 3)):
+        chromium.open(write_report(folders).page)
+        assert chromium.errors() == []
+        assert len(chromium.all("[data-plot] .main-svg .scatterlayer, [data-plot] .main-svg .boxlayer")) >= num_plots
+
+
 def test_names_that_attack_stay_text(chromium: Browser, tmp_path: Path) -> None:
     attack = "</script><img src=x onerror=document.title='owned'><b>x</b>"
     sweep = write_sweep(tmp_path / attack.replace("/", "∕"), argv=["-m", attack])
@@ -171,8 +187,6 @@ def test_names_that_attack_stay_text(chromium: Browser, tmp_path: Path) -> None:
         words = (f"data.target={attack}{place % 2}", f"+{attack}={place // 2 % 2}", f"seed={place}")
         tags = {"tracking": {"tags": [attack]}, "objective": {"metric": "val/loss", "direction": "minimize"}}
         write_trial(sweep / f"k{place}", *words, objective=1.0 + place, config=tags)
-    from src.report.write import write_report
-
     chromium.open(write_report([sweep]).page)
     assert chromium.errors() == []
     assert "owned" not in chromium.driver.title.replace(attack.replace("/", "∕"), "")

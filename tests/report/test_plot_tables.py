@@ -22,6 +22,10 @@ def numbers(key: str, values: list[float], is_log: bool = False) -> Parameter:
     return Parameter(key, list(values), is_number=True, is_log=is_log)
 
 
+def records(*objectives: float | None, status: str = "finished") -> list[Record]:
+    return [Record("", [], status, objective) for objective in objectives]
+
+
 def histories(*runs: Sequence[float | None]) -> pl.DataFrame:
     rows = [(trial, float(epoch), loss) for trial, losses in enumerate(runs) for epoch, loss in enumerate(losses)]
     return pl.DataFrame(rows, schema={"trial": pl.Int64, "epoch": pl.Float64, "val/loss": pl.Float64}, orient="row")
@@ -58,8 +62,8 @@ def test_even_choice_keeps_both_ends() -> None:
 
 
 def test_objective_against_a_parameter_leaves_out_trials_without_one() -> None:
-    table = against_table(numbers("lr", [3, 1, 2, 1]), [1.0, 2.0, None, 4.0], list("abcd"))
-    assert table.rows() == [(1, 2, "b"), (1, 4, "d"), (3, 1, "a")]
+    table = against_table(numbers("lr", [3, 1, 2, 1]), records(1.0, 2.0, None, 4.0), list("abcd"))
+    assert table.select("value", "objective", "name").rows() == [(1, 2, "b"), (1, 4, "d"), (3, 1, "a")]
     means = mean_table(table)
     assert means["value"].to_list() == [1]
     assert means["mean"].to_list() == [3]
@@ -67,14 +71,21 @@ def test_objective_against_a_parameter_leaves_out_trials_without_one() -> None:
 
 def test_levels_stand_in_their_order_whatever_the_trials_are() -> None:
     parameter = Parameter("wd", [1e-3, 0.0, 1e-5], is_number=False, is_log=False)
-    table = against_table(parameter, [1.0, 2.0, 3.0], list("abc"))
+    table = against_table(parameter, records(1.0, 2.0, 3.0), list("abc"))
     assert table["value"].to_list() == ["0", "1e-05", "0.001"]
+
+
+def test_trial_that_did_not_finish_is_a_hollow_point() -> None:
+    trials = [*records(1.0), *records(2.0, status="pruned")]
+    parameter = numbers("lr", [1, 2])
+    (points,) = draw_against(parameter, against_table(parameter, trials, ["a", "b"]), "val/loss").data
+    assert list(points.marker.symbol) == ["circle", "circle-open"]
 
 
 @pytest.mark.parametrize("is_log", [True, False])
 def test_axis_of_a_log_parameter_is_logarithmic(is_log: bool) -> None:
     parameter = numbers("lr", [1e-4, 1e-2], is_log)
-    drawn = draw_against(parameter, against_table(parameter, [1.0, 2.0], ["a", "b"]), "val/loss")
+    drawn = draw_against(parameter, against_table(parameter, records(1.0, 2.0), ["a", "b"]), "val/loss")
     assert (drawn.layout.xaxis.type == "log") is is_log
 
 
@@ -145,6 +156,6 @@ def test_distributions_hold_every_objective_under_its_sweep() -> None:
 def test_long_names_that_begin_alike_stay_different_categories() -> None:
     alike = ["a" * 100 + end for end in "xyz"]
     parameter = Parameter("data.path", list(alike), is_number=False, is_log=False)
-    drawn = draw_against(parameter, against_table(parameter, [1.0, 2.0, 3.0], alike), "val/loss")
+    drawn = draw_against(parameter, against_table(parameter, records(1.0, 2.0, 3.0), alike), "val/loss")
     assert len(set(drawn.data[0].x)) == 3
     assert set(drawn.data[0].x) == set(drawn.layout.xaxis.categoryarray)

@@ -106,8 +106,8 @@ def test_sweep_that_is_running_torn_and_half_failed_is_reported_as_it_is(tmp_pat
     report = write_report([sweep])
     text, page = printed(report), report.page.read_text()
     assert "5 trials: 1 finished, 1 failed, 1 diverged, 1 pruned, 1 running, 2 waiting" in text
-    assert "1 folders hold no record that can be read: sweep/torn" in text
-    assert "1 trials are running and 2 are waiting" in page
+    assert "no record can be read in 1 of the folders: sweep/torn" in text
+    assert "1 running, 2 waiting" in page
     assert report.table.sort("key")["status"].to_list() == ["finished", "failed", "diverged", "pruned", "running"]
 
 
@@ -200,11 +200,14 @@ def test_whatever_is_typed_stays_text(tmp_path: Path) -> None:
     assert "<img" not in labels
 
 
-def test_terminal_shows_no_control_characters(tmp_path: Path) -> None:
-    sweep = write_sweep(tmp_path / "sweep")
+def test_terminal_shows_neither_control_characters_nor_markup(tmp_path: Path) -> None:
+    sweep = write_sweep(tmp_path / "[red][bold]sweep")
     for place in range(2):
         write_trial(sweep / f"k{place}", f"data.target=\x1b]0;owned\x07{place}", objective=1.0)
-    assert not {"\x1b", "\x07"} & set(printed(write_report([sweep])))
+    text = printed(write_report([sweep]))
+    assert not {"\x1b", "\x07"} & set(text)
+    assert "[red][bold]sweep · 2 trials" in text
+    assert "[red][bold]sweep" in printed(write_report([sweep, sweep / "k0"]))
 
 
 def test_record_of_a_later_version_is_told_and_left_out(tmp_path: Path) -> None:
@@ -232,3 +235,10 @@ def test_terminal_shows_a_run_and_a_comparison_without_cutting_names(tmp_path: P
     text = printed(write_report([sweep / "k0"]))
     assert "0.2500" in text
     assert "global_step" not in text
+
+
+def test_sweep_that_has_not_begun_stands_beside_one_that_has(tmp_path: Path) -> None:
+    text = printed(write_report([grid(tmp_path / "one", rates=(0.1,)), write_sweep(tmp_path / "other", keys=["a"])]))
+    assert ["one" in text, "other" in text] == [True, True]
+    nothing = write_report([write_sweep(tmp_path / "a", keys=["a"]), write_sweep(tmp_path / "b", keys=["b"])])
+    assert "No trial has an objective yet" in nothing.page.read_text()
