@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -95,6 +96,17 @@ def ranked(records: Sequence[Record], objective: Objective) -> list[tuple[str, l
 
     named = [(" ".join(text for text in texts if text not in hidden), trials) for texts, trials in settings.items()]
     return sorted(((name or "all", trials) for name, trials in named), key=lambda setting: rank(setting[1]))
+
+
+def settings_table(records: Sequence[Record], objective: Objective) -> tuple[list[str], list[list[Any]]]:
+    """The settings of `ranked` as a table's columns and rows: what is told to W&B."""
+    columns = ["setting", "seeds", f"{objective.metric} mean", f"{objective.metric} std"]
+    rows = []
+    for name, trials in ranked(records, objective):
+        known = [trial.objective for trial in trials if trial.objective is not None]
+        spread = stdev(known) if len(known) > 1 else None
+        rows.append([name, len(known), mean(known) if known else None, spread])
+    return columns, rows
 
 
 def _count(trials: Sequence[Record]) -> str:

@@ -14,11 +14,13 @@ from rich.console import Console
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.record import Record
-from src.summary import short, sweep_summary
+from src.summary import settings_table, short, sweep_summary
 from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, sole_owner, write_sweep
 from src.sweep.jobs import Job, compose_jobs
 from src.sweep.signals import stoppable
-from src.tracking import run_name
+from src.sweep_tracking import settle, track_sweep
+from src.tracking import run_name, shared_upload
+from src.upload import Upload
 
 log = logging.getLogger(__name__)
 
@@ -47,8 +49,8 @@ class LocalLauncher(BasicLauncher):
         try:
             _check_stack_size(self.stack_size)
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
-            with sole_owner(sweep), stoppable(resume):
-                return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
+            with sole_owner(sweep), stoppable(resume), shared_upload(sweep) as upload:
+                return self._launch(sweep, jobs, upload, is_first=initial_job_idx == 0)
         except ConfigError as error:
             forget_sweep(sweep)
             die(error)
@@ -57,7 +59,7 @@ class LocalLauncher(BasicLauncher):
                 raise
             raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
 
-    def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
+    def _launch(self, sweep: Path, jobs: list[Job], upload: Upload, is_first: bool) -> list[JobReturn]:
         changes = write_sweep(sweep, jobs)
         for change in changes if is_first else []:
             log.warning(change)
@@ -72,8 +74,22 @@ class LocalLauncher(BasicLauncher):
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
+        _track(sweep, trials, records, upload, anything_new=len(ended) < len(trials))
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
+
+
+def _track(sweep: Path, trials: Sequence[Job], records: dict[str, Record], upload: Upload, anything_new: bool) -> None:
+    """The sweep's own W&B run, and the end of the upload; whatever goes wrong in it, the sweep has come out."""
+    cfg = trials[0].cfg
+    try:
+        if anything_new and cfg.tracking.mode != "disabled":
+            columns, rows = settings_table(list(records.values()), cfg.objective)
+            best = dict(zip(columns, rows[0], strict=True)) if rows else {}
+            track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files=[])
+        settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, upload)
+    except Exception as error:
+        log.warning("W&B: %s; the sweep's records have everything", error)
 
 
 def _check_stack_size(size: int | str) -> None:
