@@ -107,6 +107,45 @@ def _commit(server: "Server", told: Variables) -> dict[str, Any]:
     return {"commitArtifact": {"artifact": {"id": told["artifactID"], "digest": artifact.get("digest")}}}
 
 
+def _upsert_view(server: "Server", told: Variables) -> dict[str, Any]:
+    same = next((key for key, view in server.views.items() if view["name"] == told["name"]), None)
+    view_id = told.get("id") or same or f"v{len(server.views) + 1}"
+    inserted = view_id not in server.views
+    server.views[view_id] = told
+    return {"upsertView": {"view": {"id": view_id, "name": told["name"]}, "inserted": inserted}}
+
+
+def _view(server: "Server", told: Variables) -> dict[str, Any]:
+    found = [{"node": {"id": key, "displayName": view["displayName"], "spec": view["spec"]}}
+             for key, view in server.views.items() if view["name"] == told["viewName"]]  # fmt: skip
+    return {"project": {"allViews": {"edges": found}}}
+
+
+def _sweep(server: "Server", told: Variables) -> dict[str, Any]:
+    sweep = server.sweeps[told["sweep"]]
+    about = {
+        "id": told["sweep"], "name": told["sweep"], "method": "grid", "state": "RUNNING", "description": None,
+        "config": sweep["config"], "createdAt": "2026-01-01T00:00:00", "heartbeatAt": None, "updatedAt": None,
+        "earlyStopJobRunning": False, "bestLoss": None, "controller": None, "scheduler": None, "runs": {"edges": []},
+    }  # fmt: skip
+    return {"project": {"sweep": about}}
+
+
+def _upsert_sweep(server: "Server", told: Variables) -> dict[str, Any]:
+    name = told.get("id") or f"sweep{len(server.sweeps) + 1}"
+    server.sweeps.setdefault(name, {"commands": []}).update(told)
+    project = {"id": "p1", "name": told["projectName"], "entity": {"id": "e1", "name": ENTITY}}
+    return {"upsertSweep": {"sweep": {"id": name, "name": name, "project": project}, "configValidationWarnings": []}}
+
+
+def _heartbeat(server: "Server", told: Variables) -> dict[str, Any]:
+    """One run at a time: the next one once the agent has none that runs."""
+    sweep = server.sweeps[told["id"]]
+    idle = not json.loads(told["runState"])
+    commands = [sweep["commands"].pop(0)] if idle and sweep["commands"] else [] if not idle else [{"type": "exit"}]
+    return {"agentHeartbeat": {"agent": {"id": told["id"]}, "commands": json.dumps(commands)}}
+
+
 _ANSWERS: dict[str, Callable[["Server", Variables], dict[str, Any]]] = {
     "Viewer": _viewer,
     "ServerFeaturesQuery": _features,
@@ -119,6 +158,12 @@ _ANSWERS: dict[str, Callable[["Server", Variables], dict[str, Any]]] = {
     "CreateArtifactManifest": _manifest("createArtifactManifest"),
     "UpdateArtifactManifest": _manifest("updateArtifactManifest"),
     "CommitArtifact": _commit,
+    "UpsertView2": _upsert_view,
+    "View": _view,
+    "UpsertSweep": _upsert_sweep,
+    "SweepWithRuns": _sweep,
+    "CreateAgent": lambda server, told: {"createAgent": {"agent": {"id": told["sweep"]}}},
+    "Heartbeat": _heartbeat,
     "XXHashDigestsEnabled": lambda server, told: {"entity": {"xxhashDigestsEnabled": False}},
     "FetchArtifactDigestAlgorithm": lambda server, told: {"project": {"artifactType": {"artifactCollection": None}}},
     "OrganizationCoreWeaveOrganizationID": lambda server, told: {"entity": {"organization": None}},
