@@ -45,6 +45,11 @@ class Run:
         values = json.loads(self.about.get("config") or "{}")
         return {name: value["value"] for name, value in values.items() if name != "_wandb"}
 
+    def by_step(self) -> list[dict[str, Any]]:
+        """Its history as W&B keeps it: a step that was sent twice, as `wandb sync` does after a failure, is one row."""
+        steps = {row["_step"]: row for _, row in sorted(self.history.items())}
+        return [{name: value for name, value in steps[step].items() if name[:1] != "_"} for step in sorted(steps)]
+
     def rows(self) -> list[dict[str, Any]]:
         """Its history in order, without W&B's own columns."""
         rows = [self.history[offset] for offset in sorted(self.history)]
@@ -56,7 +61,8 @@ class Server:
 
     Attributes:
         fault: None, an HTTP status that every request gets, `hang` or `close`.
-        stream_fault: an HTTP status that every history request gets.
+        fault_after: a kind of request, and the fault that begins once one was served; `away` stops listening.
+        listens: whether it takes connections.
         runs: by their W&B id.
         artifacts: by their id: what was told of each.
         views: saved views (dashboards) by their id.
@@ -66,7 +72,7 @@ class Server:
 
     def __init__(self) -> None:
         self.fault: int | str | None = None
-        self.stream_fault: int | None = None
+        self.fault_after: tuple[str, int | str] | None = None
         self.runs: dict[str, Run] = {}
         self.artifacts: dict[str, dict[str, Any]] = {}
         self.views: dict[str, dict[str, Any]] = {}
@@ -83,6 +89,7 @@ class Server:
     def start(self) -> None:
         """Listens, at the same port as before if there was one."""
         self._released.clear()
+        self.listens = True
         handler = type("Bound", (_Handler,), {"told": self})
         self._http = _Listener(("127.0.0.1", self._port), handler)
         self._port = self._http.server_address[1]
@@ -90,10 +97,18 @@ class Server:
 
     def stop(self) -> None:
         """Goes away: no new connection is taken, and those that are open end with their next request."""
+        self.listens = False
+        self._http.gone = True
         self._http.shutdown()
         self._http.server_close()
-        self._http.gone = True
         self._released.set()
+
+    def served(self, kind: str) -> None:
+        """Begins to fail, if it was to fail now."""
+        if self.fault_after and self.fault_after[0] == kind:
+            self.fault, self.fault_after = self.fault_after[1], None
+            if self.fault == "away":
+                threading.Thread(target=self.stop).start()
 
     def run(self, name: str) -> Run:
         return self.runs.setdefault(name, Run(name))
@@ -131,7 +146,7 @@ class _Handler(BaseHTTPRequestHandler):
         text = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         body = gzip.decompress(text) if self.headers.get("Content-Encoding") == "gzip" else text
         server = self.told
-        if self.server.gone or server.fault == "close":
+        if self.server.gone or server.fault in ("close", "away"):
             self.close_connection = True
             return
         if server.fault == "hang":
@@ -148,9 +163,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(401, {"errors": [{"message": "user is not logged in"}]})
         elif found := _STREAM.fullmatch(self.path):
             server.requests.append("file_stream")
-            if server.stream_fault is None:
-                server.stream(found[3], json.loads(body))
-            self._send(server.stream_fault or 200, {})
+            server.stream(found[3], json.loads(body))
+            self._send(200, {})
+            server.served("file_stream")
         else:
             self._query(json.loads(body))
 
@@ -167,6 +182,7 @@ class _Handler(BaseHTTPRequestHandler):
         name = operation[1] if operation else asked["query"]
         self.told.requests.append(name)
         self._send(200, answer(self.told, name, asked["query"], asked.get("variables") or {}))
+        self.told.served(name)
 
     def _keep_file(self, body: bytes) -> None:
         _, _, owner, name = self.path.split("/", 3)
