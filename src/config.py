@@ -206,7 +206,7 @@ class Tracking:
     tags: list[str] = MISSING
     name: str | None = None
     """The run's name; null says what the run changed."""
-    log_model: bool = MISSING
+    log_model: bool = False
     """Keep the best checkpoint in W&B too, as an artifact of type `model`."""
 
 

@@ -67,7 +67,10 @@ def account(patience: float = _PATIENCE) -> Account:
         raise Unreachable(f"{host} does not take this key (HTTP {answer.status_code})", final=True)
     if answer.status_code != 200:
         raise Unreachable(f"{host} answers HTTP {answer.status_code}")
-    viewer = (answer.json().get("data") or {}).get("viewer")
+    try:
+        viewer = answer.json()["data"]["viewer"]
+    except (ValueError, TypeError, KeyError):
+        raise Unreachable(f"{host} does not answer as W&B does") from None
     if not viewer:
         raise Unreachable(f"{host} does not know this key", final=True)
     return Account(viewer.get("entity") or "", str(settings.app_url).rstrip("/"))

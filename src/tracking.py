@@ -200,9 +200,13 @@ def shared_upload(folder: Path) -> Iterator[Upload]:
     _shared.append(upload)
     try:
         yield upload
+    except BaseException:  # a sweep that is stopped ends soon; it goes on with the upload when it goes on
+        upload.end(limit=10)
+        raise
+    else:
+        upload.end()
     finally:
         _shared.remove(upload)
-        upload.end()
 
 
 def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:

@@ -79,7 +79,9 @@ class Upload:
     def _start(self) -> "subprocess.Popen[str]":
         # W&B shows the program that uploads as the run's, unless it is told.
         own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS_OWN}
-        own |= {"WANDB_PROGRAM": "src/train.py"}
+        own |= {"WANDB_PROGRAM": "src/train.py", "WANDB_DIR": str(self._folder.absolute())}
+        found = [str(_ROOT), own.get("PYTHONPATH", "")]
+        own["PYTHONPATH"] = os.pathsep.join(path for path in found if path)
         command = [sys.executable, "-m", "src.uploader", *(["--live"] if self._live else [])]
         return subprocess.Popen(
             command,
@@ -87,8 +89,7 @@ class Upload:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
-            env=own
-            | {"WANDB_DIR": str(self._folder.absolute()), "PYTHONPATH": os.pathsep.join([str(_ROOT), *sys.path])},
+            env=own,
             start_new_session=True,  # Ctrl-C is for the training, which then ends this one
         )
 

@@ -34,6 +34,7 @@ class Uploader:
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._logs: list[str] = []
         self._failed = False
+        self._since = time.time()
         self._account: Account | None = None
         self._told = os.fdopen(os.dup(1), "w", buffering=1)
         silence = os.open(os.devnull, os.O_WRONLY)
@@ -108,6 +109,9 @@ class Uploader:
             cli.main([*how, *logs], standalone_mode=False)
         except Exception as error:  # one that cannot be uploaded is left where it is, and the others go on
             self._tell(problem=f"{type(error).__name__}: {error}")
+        for log in _refused(self._since):
+            self._tell(problem=f"the server refused rows of {log.parent.name}")
+            log.with_suffix(".wandb.synced").unlink(missing_ok=True)
 
     def _give_up(self, problem: str) -> None:
         self._tell(problem=problem)
@@ -115,6 +119,13 @@ class Uploader:
 
     def _tell(self, **values: Any) -> None:
         print(json.dumps(values), file=self._told)
+
+
+def _refused(since: float) -> set[Path]:
+    """Logs of which the server refused rows, as with a key that was taken back: wandb marks these as uploaded too."""
+    notes = Path(os.environ["WANDB_DIR"], "wandb", "logs").glob("debug-sync.*.log")
+    lines = [line for note in notes if note.stat().st_mtime >= since for line in note.read_text().splitlines()]
+    return {Path(json.loads(line)["sync_path"]) for line in lines if "filestream: fatal error" in line}
 
 
 def is_uploaded(log: Path) -> bool:

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -46,9 +46,9 @@ class User:
         told = {"WANDB_BASE_URL": self.server.url, "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.5", "NO_PROXY": "*"}
         return told | ({"WANDB_API_KEY": self.key} if self.key else {})
 
-    def train(self, *words: str) -> Done:
+    def train(self, *words: str, first: Callable[[], None] | None = None) -> Done:
         """`python -m src.train tracking=online <words>`, in a process that has torch in it already."""
-        return quick(self.folder, *words[:1], *SMALL, *words[1:], first=partial(_set, self.settings))
+        return quick(self.folder, *words[:1], *SMALL, *words[1:], first=partial(_begin, self.settings, first))
 
     def types(self, module: str, *words: str) -> Done:
         """`python -m <module> <words>`, with no terminal to ask at."""
@@ -74,5 +74,7 @@ def user(tmp_path: Path, server: Server) -> User:
     return User(tmp_path, server)
 
 
-def _set(settings: dict[str, str]) -> None:
+def _begin(settings: dict[str, str], first: Callable[[], None] | None) -> None:
     os.environ.update(settings)
+    if first is not None:
+        first()

@@ -1,7 +1,10 @@
 """A server that fails hurts no training: it runs on, all of it is on disk, one warning says so, the process ends."""
 
+import os
+import signal
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -74,7 +77,7 @@ def test_run_is_trained_and_uploaded_later(fault: str, user: User, server: Serve
     assert str(read(folder).wandb["url"]).startswith(server.url)
 
 
-@pytest.mark.parametrize("fault", some(["hang", "500", "429", "close", "away"], quick=["away"]))
+@pytest.mark.parametrize("fault", some(["hang", "500", "429", "close", "away", "403"], quick=["away"]))
 def test_server_that_fails_in_the_middle_loses_no_row(fault: str, user: User, server: Server) -> None:
     server.fault_after = "file_stream", int(fault) if fault.isdigit() else fault
     done = user.train("hydra.run.dir=outputs/run", "trainer.max_epochs=400")
@@ -108,3 +111,34 @@ def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) ->
     later = user.types("src.sync")
     assert (later.returncode, later.stdout) == (0, "7 uploaded, 0 there already, 0 left\n"), later.stderr
     assert all(len(server.runs[str(r.wandb["id"])].history) == 4 for r in records)
+
+
+@pytest.mark.soak
+def test_killed_run_goes_on_as_the_same_run_and_sends_no_row_under_another_step(user: User, server: Server) -> None:
+    words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=400", "checkpoint.interval_seconds=0.5")
+    killed = user.train(*words, first=partial(_die_at_step, 3500))
+    assert killed.returncode == -signal.SIGKILL
+    (run,) = server.runs.values()
+    arrived = len(run.history)
+    assert 0 < arrived < 400
+    assert run.exit_code is None
+    done = user.types("src.train", "resume=outputs/run")
+    assert done.returncode == 0, done.stderr
+    record = read(user.folder / "outputs/run")
+    assert (record.wandb["id"], record.wandb["mode"]) == (run.name, "online")
+    assert run.by_step() == read_history(user.folder / "outputs/run")
+    assert {row["_step"] for row in run.history.values()} == set(range(400))
+    assert run.exit_code == 0
+
+
+def _die_at_step(step: int) -> None:
+    from src import journal
+
+    original = journal.Journal.on_train_batch_end
+
+    def stopped(self: journal.Journal, trainer: object, *rest: object) -> None:
+        if self._steps + 1 == step:
+            os.kill(os.getpid(), signal.SIGKILL)
+        original(self, trainer, *rest)  # type: ignore[arg-type]
+
+    journal.Journal.on_train_batch_end = stopped  # type: ignore[method-assign,assignment]
