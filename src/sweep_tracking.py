@@ -63,8 +63,11 @@ def settle(folder: Path, settings: Tracking, trials: Mapping[Path, Record], uplo
         if record.wandb.get("id") and record.wandb != (told := _told(path, record.wandb, settings, outcome)):
             record.wandb = told
             records.write(path, record)
-    if kept := _read(folder):
-        replace_file(folder / "wandb.json", json.dumps(_told(folder, kept, settings, outcome), indent=2) + "\n")
+    if (kept := _read(folder)) and kept["url"] is None:
+        told = _told(folder, kept, settings, outcome)
+        replace_file(folder / "wandb.json", json.dumps(told, indent=2) + "\n")
+        if told["url"]:
+            log.info(f"{told['url']}   (the sweep's run in W&B)")
 
 
 def _told(path: Path, info: dict[str, str | None], settings: Tracking, outcome: Outcome) -> dict[str, str | None]:

@@ -211,8 +211,10 @@ def shared_upload(folder: Path) -> Iterator[Upload]:
 
 def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:
     """Where a W&B run is, as its record says it: online at its url if all of it arrived, else on this disk."""
-    if run.absolute() in outcome.left or outcome.account is None:
+    if run.absolute() in outcome.left:
         return {"mode": "offline", "url": None}
+    if outcome.account is None:  # it had arrived before, and nobody asked the server who we are
+        return {}
     return {"mode": "online", "url": outcome.account.run_url(settings.entity, settings.project, str(info["id"]))}
 
 

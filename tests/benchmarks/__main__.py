@@ -2,9 +2,9 @@
 
 import sys
 
-from tests.benchmarks import startup, steps, sweeps
+from tests.benchmarks import online, startup, steps, sweeps
 
-MEASUREMENTS = {"steps": steps.main, "startup": startup.main, "sweeps": sweeps.main}
+MEASUREMENTS = {"steps": steps.main, "startup": startup.main, "sweeps": sweeps.main, "online": online.main}
 
 for name in sys.argv[1:] or MEASUREMENTS:
     MEASUREMENTS[name]()
