@@ -16,6 +16,7 @@ from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
+_PATIENCE = 600.0  # seconds for one log and its artifacts
 _LIMIT = 3600.0  # seconds for all of it; a server that stops answering ends it much earlier
 
 
@@ -58,7 +59,7 @@ def is_being_written(run: Path) -> bool:
 
 def upload(logs: Sequence[Path], folder: Path, limit: float) -> Outcome:
     """Uploads logs, and lets the records of their runs say where these are now."""
-    sending = Upload(folder)
+    sending = Upload(folder, patience=_PATIENCE)
     sending.add(*logs)
     outcome = sending.end(limit)
     for run in set(logs) - set(outcome.left) if outcome.account else ():

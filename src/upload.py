@@ -36,10 +36,11 @@ class Upload:
     Args:
         folder: where wandb may write its own notes about the upload.
         live: the one log that will be added is still being written.
+        patience: seconds that a log may take to arrive, once no more will come, at a server that answers.
     """
 
-    def __init__(self, folder: Path, live: bool = False) -> None:
-        self._folder, self._live = folder, live
+    def __init__(self, folder: Path, live: bool = False, patience: float = 30.0) -> None:
+        self._folder, self._live, self._patience = folder, live, patience
         self._logs: list[Path] = []
         self._process: subprocess.Popen[str] | None = None
 
@@ -82,7 +83,7 @@ class Upload:
         own |= {"WANDB_PROGRAM": "src/train.py", "WANDB_DIR": str(self._folder.absolute())}
         found = [str(_ROOT), own.get("PYTHONPATH", "")]
         own["PYTHONPATH"] = os.pathsep.join(path for path in found if path)
-        command = [sys.executable, "-m", "src.uploader", *(["--live"] if self._live else [])]
+        command = [sys.executable, "-m", "src.uploader", str(self._patience), *(["--live"] if self._live else [])]
         return subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -18,7 +19,6 @@ from src.online import Account, Unreachable, account, quiet_environment
 
 _AGAIN = 5.0  # seconds until a server that did not answer is asked again
 _IDLE = 2.0  # seconds without a log arriving after which, at the end, the server is asked whether it lives
-_STALLED = 30.0  # seconds without a log arriving after which it has failed, though the server lives
 _BATCH = 100  # logs for one `wandb sync`
 
 
@@ -27,10 +27,11 @@ class Uploader:
 
     Args:
         live: the one log that comes is still being written; it is followed until its run ends.
+        patience: seconds without a log arriving after which, at the end, it has failed, though the server lives.
     """
 
-    def __init__(self, live: bool) -> None:
-        self._live = live
+    def __init__(self, live: bool, patience: float) -> None:
+        self._live, self._patience = live, patience
         self._queue: SimpleQueue[str | None] = SimpleQueue()
         self._logs: list[str] = []
         self._failed = False
@@ -66,14 +67,14 @@ class Uploader:
             if (now := sum(map(is_uploaded, map(Path, self._logs)))) > arrived:
                 arrived, since = now, time.monotonic()
             idle = time.monotonic() - since
-            if idle > _STALLED:
+            if idle > self._patience:
                 self._give_up("the server answers, but the upload does not get on")
             if idle > _IDLE and self._account is not None:
                 try:
                     account()
                 except Unreachable as problem:
                     self._give_up(str(problem))
-            time.sleep(0.1 if idle < _IDLE else 1.0)
+            time.sleep(0.1 if idle < _IDLE else 2.0)
 
     def _reach(self) -> None:
         try:
@@ -118,7 +119,8 @@ class Uploader:
         os._exit(1)
 
     def _tell(self, **values: Any) -> None:
-        print(json.dumps(values), file=self._told)
+        with suppress(BrokenPipeError):  # the training was killed: nobody listens, and this process ends all the same
+            print(json.dumps(values), file=self._told)
 
 
 def _refused(since: float) -> set[Path]:
@@ -136,5 +138,5 @@ def is_uploaded(log: Path) -> bool:
 if __name__ == "__main__":
     os.nice(10)  # on a machine with few cores the training comes first
     quiet_environment()
-    Uploader(live="--live" in sys.argv).run()
+    Uploader(live="--live" in sys.argv, patience=float(sys.argv[1])).run()
     os._exit(0)  # wandb's own end may wait for a server

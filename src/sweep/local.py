@@ -84,6 +84,7 @@ def _track(sweep: Path, trials: Sequence[Job], records: dict[str, Record], uploa
     cfg = trials[0].cfg
     try:
         if anything_new and cfg.tracking.mode != "disabled":
+            # What the report computes and writes is told here: its best setting, its table, its files.
             columns, rows = settings_table(list(records.values()), cfg.objective)
             best = dict(zip(columns, rows[0], strict=True)) if rows else {}
             track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files=[])

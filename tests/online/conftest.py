@@ -1,6 +1,7 @@
 """A stand-in server for each test, and commands that know of no other: no test reaches a real host."""
 
 import os
+import pty
 import subprocess
 import sys
 import time
@@ -51,16 +52,18 @@ class User:
         return quick(self.folder, *words[:1], *SMALL, *words[1:], first=partial(_begin, self.settings, first))
 
     def types(self, module: str, *words: str) -> Done:
-        """`python -m <module> <words>`, with no terminal to ask at."""
+        """`python -m <module> <words>`, at a terminal where nobody answers."""
+        ours, terminal = pty.openpty()
         done = subprocess.run(
             [sys.executable, "-m", module, *words],
             cwd=self.folder,
             env=environment(self.folder) | self.settings,
-            stdin=subprocess.DEVNULL,
+            stdin=terminal,
             capture_output=True,
             text=True,
             timeout=120,
         )
+        os.close(ours), os.close(terminal)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def seconds_after_training(self) -> float:
