@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 RUN ?= outputs
+PROJECT ?= tandem
 
-.PHONY: setup train test check format bench soak screenshots report lock clean help
+.PHONY: setup train test check format bench soak screenshots report sync leet dashboard agent lock clean help
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
@@ -42,6 +43,18 @@ soak: setup ## the long campaigns: many kills, many trials
 
 screenshots: setup ## the README's pictures of a report, in .github/images (needs chromium and chromedriver)
 	$(BIN)/python -m tests.report.screenshots
+
+sync: setup ## upload the W&B runs in RUN that are not uploaded yet; RUN=outputs unless told
+	$(BIN)/python -m src.sync "$(RUN)"
+
+leet: setup ## look at the runs in RUN in W&B's terminal viewer; RUN=outputs unless told
+	$(BIN)/python -m src.leet "$(RUN)"
+
+dashboard: setup ## save a W&B workspace of the sweeps: make dashboard PROJECT=tandem [ENTITY=...] [SWEEP=outputs/sweeps/<sweep>]
+	$(BIN)/python -m src.dashboard project=$(PROJECT) $(if $(ENTITY),entity=$(ENTITY)) $(if $(SWEEP),"sweep=$(SWEEP)")
+
+agent: setup ## train what a W&B sweep asks for: make agent SWEEP=<entity>/<project>/<id>
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/wandb agent "$(SWEEP)"
 
 lock: setup ## pin what pyproject.toml asks for, for every platform
 	$(BIN)/pip install --quiet uv

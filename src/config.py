@@ -78,6 +78,8 @@ class Tracking:
     tags: list[str] = MISSING
     name: str | None = None
     """The run's name; null says what the run changed."""
+    log_model: bool = False
+    """Keep the best checkpoint in W&B too, as an artifact of type `model`."""
 
 
 @dataclass

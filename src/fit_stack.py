@@ -196,12 +196,14 @@ def _finish(trial: Trial, record: Record, rows: list[Row], best: Row) -> None:
 def _track(trial: Trial, record: Record, rows: list[Row]) -> None:
     """Tracks a trial as a whole once it has ended: one W&B run is open at a time, however many trials there are."""
     identity = {"name": run_name(trial.overrides, trial.key), "group": trial.cfg.sweep.name}
+    identity["notes"] = record.provenance["command"]
     config = wandb_config(trial.config, record)
     tracker = track(trial.folder, trial.cfg.tracking, config, run_id=record.wandb["id"], **identity)
     record.wandb = dict(tracker.info)
     for row in rows:
         tracker.log(row)
-    tracker.finish(told(record), exit_code=int(record.status in UNSOUND))
+    model = trial.folder / record.checkpoint if record.checkpoint else None
+    tracker.finish(told(record), exit_code=int(record.status in UNSOUND), model=model)
 
 
 def _activations(net: nn.Module, features: Tensor) -> int:

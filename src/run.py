@@ -19,7 +19,7 @@ from src.errors import ConfigError, Interrupted
 from src.journal import RunJournal
 from src.progress import Progress
 from src.provenance import provenance
-from src.record import UNSOUND, Prune, Record
+from src.record import Prune, Record
 from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
 
@@ -99,14 +99,14 @@ def _fit(
         _train(cfg, folder, record, journal, checkpoint)
     except BaseException as error:
         _ended_badly(folder, record, error, main)
-        tracker.finish({}, exit_code=1)
+        _end_tracking(folder, record, tracker, {})
         if isinstance(error, Interrupted):
             error.resume = f"python -m src.train resume={short(folder)}"
         raise
     record.timing["seconds"] = round(time.perf_counter() - started, 3)
     if main:
         records.write(folder, record)
-        tracker.finish(told(record), exit_code=int(record.status in UNSOUND))
+        _end_tracking(folder, record, tracker, told(record))
         run_summary(record, folder, Console(quiet=quiet))
     return record
 
@@ -149,9 +149,20 @@ def wandb_identity(cfg: Config, record: Record) -> dict[str, str | None]:
 def _tracker(cfg: Config, folder: Path, config: DictConfig, record: Record) -> Tracker:
     values = wandb_config(OmegaConf.to_container(config, resolve=True), record)
     name, run_id = run_name(record.overrides, record.key), record.wandb.get("id")
-    tracker = track(folder, cfg.tracking, values, name=name, group=cfg.sweep.name, run_id=run_id)
+    identity = {"name": name, "group": cfg.sweep.name, "run_id": run_id, "notes": record.provenance["command"]}
+    tracker = track(folder, cfg.tracking, values, **identity)
     record.wandb = dict(tracker.info)
     return tracker
+
+
+def _end_tracking(folder: Path, record: Record, tracker: Tracker, summary: dict[str, Any]) -> None:
+    """Ends the W&B run; the record then says whether it has arrived."""
+    model = folder / record.checkpoint if record.checkpoint else None
+    tracker.finish(summary, exit_code=int(record.status not in ("finished", "pruned")), model=model)
+    if isinstance(tracker, NullTracker) or record.wandb == tracker.info:
+        return
+    record.wandb = dict(tracker.info)
+    records.write(folder, record)
 
 
 def told(record: Record) -> dict[str, Any]:

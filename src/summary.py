@@ -41,11 +41,11 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
     seconds, folder = record.timing["seconds"], short(folder)
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
     console.print(metrics_table(measured, title))
-    upload = f"wandb sync {folder}/wandb/offline-run-*"
+    upload = f"python -m src.sync {folder}"
     next_commands = [
         *([f"python -m src.evaluate run={folder}"] if record.checkpoint else []),
         "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
-        upload if record.wandb.get("mode") == "offline" else "python -m src.train --help",
+        upload if record.wandb.get("mode") == "offline" else record.wandb.get("url") or "python -m src.train --help",
     ]
     next_steps(folder, next_commands, console)
 

@@ -1,20 +1,27 @@
 """Weights & Biases: names, groups, ids, and a tracker that never takes the training down with it.
 
-wandb is imported where a run is tracked, not before: it costs half a second, and `WANDB_MODE` must be set by then.
+Every run writes its W&B log to disk, and no run waits for a network: with `tracking=online` another process reads the
+log while it grows and uploads it (`src.upload`). wandb is imported where a run is tracked, not before: it costs half a
+second, and `WANDB_MODE` must be set by then.
 """
 
 import logging
 import os
 import secrets
+import shlex
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import Tracking
+from src.upload import Outcome, Upload
+from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
-_LATER = "the rows are on disk; upload them later with: wandb sync"
+_CHOSEN = {place: os.environ.get(f"WANDB_{place}_DIR") for place in ("DATA", "CACHE", "CONFIG")}
+_shared: list[Upload] = []
 
 
 class Tracker(Protocol):
@@ -26,8 +33,8 @@ class Tracker(Protocol):
     def log(self, row: Mapping[str, float]) -> None:
         """Adds an epoch's metrics; `row["epoch"]` is the step."""
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Ends the run; any exit code but 0 marks it as failed."""
+    def finish(self, summary: Mapping[str, Any], exit_code: int, model: Path | None = None) -> None:
+        """Ends the run; any exit code but 0 marks it as failed, and a model is kept as an artifact if asked for."""
 
 
 class NullTracker:
@@ -39,7 +46,7 @@ class NullTracker:
     def log(self, row: Mapping[str, float]) -> None:
         """Does nothing."""
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
+    def finish(self, summary: Mapping[str, Any], exit_code: int, model: Path | None = None) -> None:
         """Does nothing."""
 
 
@@ -52,8 +59,9 @@ class WandbTracker:
         config: the resolved config.
         name: shown in W&B unless `settings.name` says otherwise.
         group: the sweep's name, None for a run alone.
-        job_type: `train` or `evaluate`.
+        job_type: `train`, `evaluate` or `sweep`.
         run_id: the W&B id of a run that goes on; None makes a new one.
+        notes: the command that was typed.
     """
 
     def __init__(
@@ -65,46 +73,85 @@ class WandbTracker:
         group: str | None = None,
         job_type: str = "train",
         run_id: str | None = None,
+        notes: str | None = None,
     ) -> None:
         import wandb
 
-        mode = _possible_mode(settings.mode, wandb)
-        self._replaced = _unsynced(folder) if run_id else []
+        earlier = list((folder / "wandb").glob(f"*run-*-{run_id}")) if run_id else []
+        states = [state for run in earlier for state in run.glob("*.syncstate")]
+        known = states[0].read_text() if states else None
+        self._replaced = [run for run in earlier if not is_uploaded(run)]
         self._forget_replaced()
+        self._settings, self._folder = settings, folder
         self._run = wandb.init(
             id=run_id or new_id(),
             resume="allow" if run_id else None,
             dir=folder,
-            mode=mode,
+            mode="offline",
             project=settings.project,
             entity=settings.entity,
             name=settings.name or name,
             group=group,
             job_type=job_type,
             tags=settings.tags,
+            notes=notes,
             config=dict(config),
             reinit="create_new",
-            settings=wandb.Settings(**LEAN, **_PATIENCE),
+            settings=wandb.Settings(**LEAN),
         )
+        self.log_folder = Path(self._run.dir).parent
+        if known is not None:  # the server has rows of it: each keeps its step, and none comes in twice
+            (self.log_folder / f"run-{self._run.id}.wandb.syncstate").write_text(known)
         # Within one second of the kill, the new log lies in the folder of the old one.
-        self._replaced = [log for log in self._replaced if log.resolve() != Path(self._run.dir).parent.resolve()]
+        self._replaced = [run for run in self._replaced if run.resolve() != self.log_folder.resolve()]
         _define_metrics(self._run)
-        self.info = {
-            "mode": mode,
-            "id": self._run.id,
-            "group": group,
-            "url": self._run.url if mode == "online" else None,
-        }
+        self.info: dict[str, str | None] = {"mode": settings.mode, "id": self._run.id, "group": group, "url": None}
+        self._upload = Upload(folder, live=True) if settings.mode == "online" and not _shared else None
+        if self._upload:
+            self._upload.add(self.log_folder)
 
     def log(self, row: Mapping[str, float]) -> None:
         """Adds an epoch's metrics."""
         self._safely(lambda: self._run.log(dict(row), step=int(row["epoch"])))
 
-    def finish(self, summary: Mapping[str, Any], exit_code: int) -> None:
-        """Ends the W&B run."""
+    def finish(self, summary: Mapping[str, Any], exit_code: int, model: Path | None = None) -> None:
+        """Ends the W&B run, and waits some seconds for its upload."""
+        if model and self._settings.log_model:
+            self._safely(lambda: self._keep_model(model))
         self._safely(lambda: self._run.summary.update(dict(summary)))
         self._safely(lambda: self._run.finish(exit_code=exit_code))
         self._forget_replaced()  # again: the service of a killed process may have written on for a moment
+        self._safely(self._end_upload)
+
+    def keep(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], files: Sequence[Path]) -> None:
+        """Adds a table, and files as an artifact."""
+        self._safely(lambda: self._keep(name, columns, rows, files))
+
+    def _keep(self, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], files: Sequence[Path]) -> None:
+        import wandb
+
+        self._run.log({"trials": wandb.Table(columns=list(columns), data=[list(row) for row in rows])})
+        if files:
+            artifact = wandb.Artifact(name, type="report")
+            for file in files:
+                artifact.add_file(str(file), policy="immutable")
+            self._run.log_artifact(artifact)
+
+    def _keep_model(self, model: Path) -> None:
+        import wandb
+
+        artifact = wandb.Artifact(f"model-{self._run.id}", type="model")
+        artifact.add_file(str(model), policy="immutable")  # it is read where it lies, and not copied
+        self._run.log_artifact(artifact, aliases=["best"])
+
+    def _end_upload(self) -> None:
+        if self._upload is None:
+            if self._settings.mode == "online":
+                _shared[0].add(self.log_folder)
+            return
+        outcome = self._upload.end()
+        self.info |= placed(self.info, self._settings, outcome, self.log_folder)
+        say_what_is_left(outcome, self._folder)
 
     def _forget_replaced(self) -> None:
         for run in self._replaced:
@@ -114,7 +161,7 @@ class WandbTracker:
         try:
             action()
         except Exception as error:  # whatever goes wrong in tracking, the training is worth more
-            log.warning("W&B: %s; %s", error, _LATER)
+            log.warning("W&B: %s; the run's own record has everything", error)
 
 
 LEAN: dict[str, Any] = {
@@ -129,17 +176,16 @@ LEAN: dict[str, Any] = {
     # A run killed before the first flush leaves nothing: flush every second instead of every 15.
     "x_transaction_log_flush_interval": 1,
 }
-_PATIENCE: dict[str, Any] = {"init_timeout": 20, "finish_timeout": 20, "finish_timeout_raises": False}
 
 
 def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identity: Any) -> Tracker:
     """Opens the tracker that the settings ask for; one that cannot be opened is said once and left out."""
     if settings.mode == "disabled":
         return NullTracker()
-    os.environ["WANDB_MODE"] = settings.mode  # read at import: without it even an offline run looks a host up
+    os.environ["WANDB_MODE"] = "offline"  # read at import: without it even an offline run looks a host up
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    for place in ("DATA", "CACHE", "CONFIG"):  # nothing is written outside the run folder
-        os.environ.setdefault(f"WANDB_{place}_DIR", str(folder / "wandb"))
+    for place, chosen in _CHOSEN.items():  # nothing is written outside the run folder, unless the user says where
+        os.environ[f"WANDB_{place}_DIR"] = chosen or str(folder / "wandb")
     try:
         return WandbTracker(folder, settings, config, **identity)
     except Exception as error:  # as above
@@ -147,33 +193,49 @@ def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identit
         return NullTracker()
 
 
+@contextmanager
+def shared_upload(folder: Path) -> Iterator[Upload]:
+    """The trials of a sweep share one upload: it goes on in the background from the first one that ends."""
+    upload = Upload(folder)
+    _shared.append(upload)
+    try:
+        yield upload
+    except BaseException:  # a sweep that is stopped ends soon; it goes on with the upload when it goes on
+        upload.end(limit=10)
+        raise
+    else:
+        upload.end()
+    finally:
+        _shared.remove(upload)
+
+
+def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:
+    """Where a W&B run is, as its record says it: online at its url if all of it arrived, else on this disk."""
+    if run.absolute() in outcome.left:
+        return {"mode": "offline", "url": None}
+    if outcome.account is None:  # it had arrived before, and nobody asked the server who we are
+        return {}
+    return {"mode": "online", "url": outcome.account.run_url(settings.entity, settings.project, str(info["id"]))}
+
+
+def say_what_is_left(outcome: Outcome, folder: Path) -> None:
+    """The one warning about an upload: what happened, and what to type later."""
+    if outcome.left:
+        runs = f"{len(outcome.left)} runs are" if len(outcome.left) > 1 else "the run is"
+        later = f"python -m src.sync {shlex.quote(os.path.relpath(folder))}"
+        log.warning("W&B: %s; %s whole on disk, upload later with: %s", outcome.problem, runs, later)
+
+
 def new_id() -> str:
-    """A W&B id that no other run has."""
-    return secrets.token_hex(4)
+    """A W&B id that no other run has; an agent of a W&B sweep has made one for its run."""
+    given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+    return given or secrets.token_hex(4)
 
 
 def run_name(overrides: Sequence[str], key: str) -> str:
     """What a run changed, such as `lr=0.01 seed=3`; its key where it changed nothing."""
     told = [o.lstrip("+~") for o in overrides if not o.startswith(("hydra", "tracking", "sweep", "resume"))]
     return " ".join(".".join(o.split("=")[0].split(".")[-1:]) + o[len(o.split("=")[0]) :] for o in told) or key
-
-
-def _unsynced(folder: Path) -> list[Path]:
-    """A killed run's offline logs. When the run goes on, one complete log takes their place.
-
-    Their rows are in `metrics.csv`, from where they are logged again; their own last rows may be lost.
-    A log that was synced stays.
-    """
-    logs = (folder / "wandb").glob("offline-run-*")
-    return [run for run in logs if not list(run.glob("*.synced"))]
-
-
-def _possible_mode(mode: str, wandb: Any) -> Any:
-    """Online needs a key; without one W&B would ask for it and wait."""
-    if mode == "online" and not wandb.api.api_key:
-        log.warning("W&B has no key (wandb login), so this run is tracked offline; %s", _LATER)
-        return "offline"
-    return mode
 
 
 def _define_metrics(run: Any) -> None:

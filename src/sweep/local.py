@@ -83,7 +83,7 @@ class LocalLauncher(BasicLauncher):
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
-            end_sweep(sweep, trials[0].cfg, list(records.values()))
+            end_sweep(sweep, trials[0].cfg, records, anything_new=len(ended) < len(trials))
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
 

@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from src.ranking import BOOKKEEPING, rounded
-from src.record import Record, replace_file
+from src.record import replace_file
 from src.suggest import GROUPS
-from src.summary import next_steps, short, train_again
+from src.summary import short
 from src.sweep.search import Search
 from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
@@ -30,18 +30,17 @@ def say_what_came_out(search: Search) -> None:
     if table := _importances(search):
         console.print(table)
     if len(search.metrics) > 1:
-        _say_front(search, list(own.values()), console)
-        return
+        _say_front(search, console)
     done = [(s, came_out) for s, came_out in search.told if came_out.state == TrialState.COMPLETE]
     sign = 1 if search.cfg.objective.direction == "minimize" else -1
     commands = []
-    if done:
+    if done and len(search.metrics) == 1:
         best, _ = min(done, key=lambda pair: sign * (pair[1].values or [0])[0])
         path = search.folder / "best.yaml"
         command = f"python -m src.train experiment={short(path.with_suffix(''))}"
         replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))
         commands = [command]
-    end_sweep(search.folder, search.cfg, list(own.values()), commands)
+    end_sweep(search.folder, search.cfg, own, search.anything_new, commands)
 
 
 def _as_experiment(overrides: Sequence[str], command: str) -> str:
@@ -84,7 +83,7 @@ def _importances(search: Search) -> Table | None:
     return table
 
 
-def _say_front(search: Search, records: Sequence[Record], console: Console) -> None:
+def _say_front(search: Search, console: Console) -> None:
     """The settings that no other one beats in every objective."""
     numbers = {trial.number for trial in search.study.best_trials}
     front = [told for number, told in enumerate(search.told) if number in numbers]
@@ -98,8 +97,6 @@ def _say_front(search: Search, records: Sequence[Record], console: Console) -> N
     console.print(table)
     if len(front) > _SHOWN:
         console.print(f"and {len(front) - _SHOWN} more on the front", highlight=False)
-    again = [train_again([*search.space.fixed, *suggestion.overrides]) for suggestion, _ in front[:1]]
-    next_steps(search.folder, again, console)
 
 
 def _short(overrides: Sequence[str]) -> str:

@@ -1,0 +1,114 @@
+"""Builds or updates a saved W&B workspace from the sweeps on disk: `python -m src.dashboard project=<project>`.
+
+Words: `project=`, `entity=`, `sweep=<sweep folder>` (else all in outputs/sweeps), `name=` of the workspace, and
+`--dry-run`, which prints what would be saved, without a network or a key. The same name again updates the workspace.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+from rich.console import Console
+
+from src.errors import ConfigError, die
+from src.online import Account, Unreachable, account, quiet_environment
+from src.panels import Swept, workspace
+from src.ranking import same_for_all
+from src.record import read, read_config, replace_file
+
+_WORDS = ("project", "entity", "sweep", "name")
+_USAGE = "python -m src.dashboard project=tandem sweep=outputs/sweeps/<sweep>"
+
+
+def main() -> None:
+    """Saves the workspace and prints its address; wrong input or no server costs an exit code 2."""
+    try:
+        if not find_spec("wandb_workspaces"):
+            raise ConfigError("a dashboard needs the package wandb-workspaces", remedy="pip install wandb-workspaces")
+        words = _words(sys.argv[1:])
+        folder = Path(words["sweep"]) if "sweep" in words else Path("outputs/sweeps")
+        found = swept(folder, one="sweep" in words)
+        name = words.get("name") or (f"Tandem {folder.resolve().name}" if "sweep" in words else "Tandem")
+        if "dry-run" in words:
+            print(json.dumps(workspace(words.get("entity", ""), words["project"], name, found)._spec, indent=2))
+            return
+        _save(words, name, found)
+    except ConfigError as error:
+        die(error)
+
+
+def swept(folder: Path, one: bool) -> Swept:
+    """What sweeps changed, from their records.
+
+    Args:
+        folder: a sweep folder, or a folder of sweep folders.
+        one: it is a sweep folder.
+
+    Raises:
+        ConfigError: where there is none.
+    """
+    sweeps = [folder] if one else sorted(path.parent for path in folder.glob("*/sweep.json"))
+    trials = [[path.parent for path in sorted(sweep.glob("*/record.json"))] for sweep in sweeps]
+    trials = [paths for paths in trials if paths]
+    if not trials:
+        raise ConfigError("a dashboard is made from the records of a sweep", f"no trials in {folder}", _USAGE)
+    values: dict[str, list[str]] = {}
+    for paths in trials:
+        overrides = [read(path).overrides for path in paths]
+        hidden = same_for_all(overrides)
+        for text in sorted({text for texts in overrides for text in texts} - hidden):
+            key, _, value = text.lstrip("+").partition("=")
+            values.setdefault(key, []).append(value)
+    config = read_config(trials[-1][0])
+    groups = [paths[0].parent.name for paths in trials]
+    return Swept(values, config.objective.metric, config.objective.direction, groups if one else [])
+
+
+def _save(words: Mapping[str, str], name: str, found: Swept) -> None:
+    """Saves it: over the one of this name that was saved from here before, or else as a new one."""
+    quiet_environment()
+    os.environ.setdefault("WANDB_DIR", "outputs")
+    os.environ.setdefault("WANDB_HTTP_TIMEOUT", "10")
+    try:
+        who: Account = account()
+    except Unreachable as problem:
+        raise ConfigError(
+            "saving a dashboard needs W&B's server and a key", str(problem), f"{_USAGE} --dry-run"
+        ) from None
+    import wandb_workspaces.workspaces as ws
+
+    entity = words.get("entity") or who.entity
+    made, kept = workspace(entity, words["project"], name, found), Path("outputs") / "dashboards.json"
+    addresses = json.loads(kept.read_text()) if kept.is_file() else {}
+    place = f"{entity}/{words['project']}/{name}"
+    if place in addresses:
+        earlier = ws.Workspace.from_url(addresses[place])
+        earlier.sections, earlier.runset_settings = made.sections, made.runset_settings
+        made = earlier
+    made.save()
+    replace_file(kept, json.dumps(addresses | {place: made.url}, indent=2) + "\n")
+    Console().print(f"{name}: {made.url}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _words(argv: Sequence[str]) -> dict[str, str]:
+    words = {}
+    for word in argv:
+        key, equals, value = word.partition("=")
+        if word == "--dry-run":
+            words["dry-run"] = ""
+        elif key not in _WORDS or not equals or not value:
+            raise ConfigError(
+                f"dashboard takes {', '.join(f'{word}=…' for word in _WORDS)} and --dry-run", word, _USAGE
+            )
+        else:
+            words[key] = value
+    if "project" not in words:
+        raise ConfigError("project is missing: W&B's project of the runs", remedy=_USAGE)
+    return words
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Shows runs in W&B's terminal viewer, the latest first: `python -m src.leet [run, sweep or other folder]`."""
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from src.errors import ConfigError, die
+from src.sync import logs_in
+
+_SHOWN = 100  # the latest runs: every one that is chosen in the viewer is read
+
+
+def main() -> int:
+    """Opens the viewer on the runs of a folder; without a folder, on those in `outputs`."""
+    try:
+        runs = _latest(sys.argv[1:])
+        if not (sys.stdin.isatty() and sys.stdout.isatty()):
+            law = "the viewer needs a terminal"
+            raise ConfigError(law, remedy=f"wandb leet inspect --summary {shlex.quote(os.path.relpath(runs[0]))}")
+    except ConfigError as error:
+        die(error)
+    # The viewer browses one folder of runs, and every run of ours has a folder to itself.
+    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
+        for run in runs:
+            Path(folder, run.name).symlink_to(run)
+        target = folder if len(runs) > 1 else str(runs[0])
+        quiet = os.environ | {"WANDB_ERROR_REPORTING": "false", "WANDB_DIR": folder}
+        return subprocess.run([sys.executable, "-m", "wandb", "leet", target], env=quiet).returncode
+
+
+def _latest(words: Sequence[str]) -> list[Path]:
+    folder = Path(words[0] if words else "outputs")
+    remedy = "python -m src.leet outputs/runs/<run>"
+    if len(words) > 1 or not folder.is_dir():
+        raise ConfigError("leet takes one folder that holds runs", " ".join(words) or f"no {folder}", remedy)
+    runs = sorted(logs_in(folder), key=lambda run: max(log.stat().st_mtime for log in run.glob("*.wandb")))
+    if not runs:
+        raise ConfigError(f"there is no W&B run in {folder}", "tracking=disabled leaves none", remedy)
+    return runs[: -_SHOWN - 1 : -1]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
