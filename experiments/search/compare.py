@@ -101,14 +101,16 @@ def draw(table: pl.DataFrame) -> alt.FacetChart:
         for row in table.filter(pl.col("method") != "random").to_dicts()
         for split in ("val", "test")
     ]
-    base = alt.Chart(alt.Data(values=values)).encode(
-        y=alt.Y("method:N", sort=list(METHODS), title=None), color=alt.Color("split:N", title="loss"),
+    base = alt.Chart().encode(
+        y=alt.Y("method:N", sort=list(METHODS), title=None),
+        color=alt.Color("split:N", title="loss"),
         yOffset="split:N",
-    )  # fmt: skip
+    )
     dots = base.mark_point(filled=True, size=50).encode(x=alt.X("gain:Q", title="random search's loss - its own"))
     lines = base.mark_rule().encode(x="low:Q", x2="high:Q")
-    zero = alt.Chart(alt.Data(values=values)).mark_rule(strokeDash=[3, 3], color="grey").encode(x=alt.datum(0))
-    return (zero + lines + dots).properties(width=330, height=220).facet(column=alt.Column("problem:N", title=None))
+    zero = alt.Chart().mark_rule(strokeDash=[3, 3], color="grey").encode(x=alt.datum(0))
+    chart = alt.layer(zero, lines, dots, data=alt.Data(values=values)).properties(width=330, height=220)
+    return chart.facet(column=alt.Column("problem:N", title=None)).resolve_scale(x="independent")
 
 
 def main() -> None:

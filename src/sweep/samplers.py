@@ -63,7 +63,7 @@ def settled(options: Options, settings: Mapping[str, Any], space: Space, num_obj
     check_sampler(settings, space, num_objectives)
     whole = len(space.grid()) if name_of(settings) == "GridSampler" else None
     options.num_trials = min(options.num_trials or whole or _USUAL_TRIALS, whole or sys.maxsize)
-    options.batch_size = options.batch_size or usual_batch(settings, space)
+    options.batch_size = options.batch_size or usual_batch(settings, space, options.num_trials)
 
 
 def make_sampler(settings: Mapping[str, Any], seed: int) -> BaseSampler:
@@ -90,16 +90,17 @@ def keeps_a_state(settings: Mapping[str, Any]) -> bool:
     return name_of(settings) in _KEEP_A_STATE
 
 
-def usual_batch(settings: Mapping[str, Any], space: Space) -> int:
+def usual_batch(settings: Mapping[str, Any], space: Space, num_trials: int) -> int:
     """How many suggestions train together before the sampler learns from them.
 
     A stack's time hardly grows with its trials, so a batch is as large as the sampler can still learn from: all for
-    one that never learns, one generation for those that have some. TPE gets 32 at once: `experiments/search` finds
-    no loss in that against one at a time. GP fits a model for each suggestion, which takes longer than its training.
+    one that never learns, one generation for those that have some. TPE and samplers of which nothing is known get 16
+    rounds, of 4 suggestions at least: in `experiments/search` 63 trials of TPE beat random search in 16 rounds, and do
+    not in 2. GP fits a model for each suggestion, which takes longer than the suggestion's training: it gets 8.
     """
     name = name_of(settings)
     if name == "CmaEsSampler":
         return settings.get("popsize") or 4 + int(3 * math.log(len(space.distributions)))
     if "population_size" in settings:
         return int(settings["population_size"])
-    return 256 if name in _DO_NOT_LEARN else 8 if name == "GPSampler" else 32
+    return 256 if name in _DO_NOT_LEARN else 8 if name == "GPSampler" else max(4, num_trials // 16)
