@@ -22,6 +22,7 @@ from src.config import Config
 from src.data.base import TabularData
 from src.data.split import SPLITS
 from src.halving import Halving
+from src.memory import keep_freed_memory
 from src.naming import without_seed
 from src.progress import SweepProgress
 from src.provenance import provenance
@@ -100,6 +101,7 @@ def fit_stack(
         Interrupted: where a signal stopped the stack; its checkpoint is written.
     """
     started, cfg = time.perf_counter(), trials[0].cfg
+    keep_freed_memory()
     kept = _start(trials)
     progress.start_stack(len(trials), cfg.trainer.max_epochs)
     settings = [without_seed(trial.overrides) for trial in trials]
