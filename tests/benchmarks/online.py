@@ -80,11 +80,11 @@ def main() -> None:
     cases: list[tuple[str, str, bool]] = [("none", "disabled", False), ("none", "offline", False)]
     cases += [(fault, "online", False) for fault in FAULTS] + [(fault, "online", True) for fault in LATER]
     rounds = [[measure(*case) for case in cases] for _ in range(3)]
-    rows = [[names[0], *(f"{median(map(float, cells)):g}" for cells in zip(*values, strict=True))]
-            for names, *values in (zip(*found, strict=True) for found in zip(*rounds, strict=True))]  # fmt: skip
-    columns = ["fault", "training, s", "from its end to the process's, s", "rows", "on the server", "after src.sync"]
+    rows = [[names[0], *(f"{median(map(float, cells)):g}" for cells in columns)]
+            for names, *columns in (zip(*found, strict=True) for found in zip(*rounds, strict=True))]  # fmt: skip
+    head = ["fault", "training, s", "from its end to the process's, s", "rows", "on the server", "after src.sync"]
     notes = "Medians of three. Training is `fit_seconds`; its end is when the last row was written."
-    save("online", "Online tracking that never hurts", columns, rows, notes)
+    save("online", "Online tracking that never hurts", head, rows, notes)
 
 
 if __name__ == "__main__":

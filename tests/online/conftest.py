@@ -63,7 +63,8 @@ class User:
             text=True,
             timeout=120,
         )
-        os.close(ours), os.close(terminal)
+        os.close(ours)
+        os.close(terminal)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def seconds_after_training(self) -> float:
