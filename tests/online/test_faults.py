@@ -115,19 +115,19 @@ def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) ->
 
 @pytest.mark.soak
 def test_killed_run_goes_on_as_the_same_run_and_sends_no_row_under_another_step(user: User, server: Server) -> None:
-    words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=400", "checkpoint.interval_seconds=0.5")
-    killed = user.train(*words, first=partial(_die_at_step, 3500))
+    words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=1500", "checkpoint.interval_seconds=0.5")
+    killed = user.train(*words, first=partial(_die_at_step, 9000))
     assert killed.returncode == -signal.SIGKILL
     (run,) = server.runs.values()
     arrived = len(run.history)
-    assert 0 < arrived < 400
+    assert 0 < arrived < 1500
     assert run.exit_code is None
     done = user.types("src.train", "resume=outputs/run")
     assert done.returncode == 0, done.stderr
     record = read(user.folder / "outputs/run")
     assert (record.wandb["id"], record.wandb["mode"]) == (run.name, "online")
     assert run.by_step() == read_history(user.folder / "outputs/run")
-    assert {row["_step"] for row in run.history.values()} == set(range(400))
+    assert {row["_step"] for row in run.history.values()} == set(range(1500))
     assert run.exit_code == 0
 
 
