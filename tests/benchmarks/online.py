@@ -27,7 +27,6 @@ def measure(fault: str, mode: str = "online", later: bool = False) -> list[str]:
     server = Server()
     with tempfile.TemporaryDirectory() as place:
         settings = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "HOME": place, "PYTHONPATH": str(ROOT)}
-        settings |= {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.5"}
         _break(server, settings, fault, later)
         folder = Path(place) / "run"
         _run(place, settings, *COMMAND, f"tracking={mode}")

@@ -2,9 +2,12 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from _pytest.mark import ParameterSet
@@ -115,29 +118,40 @@ def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) ->
 
 @pytest.mark.soak
 def test_killed_run_goes_on_as_the_same_run_and_sends_no_row_under_another_step(user: User, server: Server) -> None:
-    words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=1500", "checkpoint.interval_seconds=0.5")
-    killed = user.train(*words, first=partial(_die_at_step, 9000))
+    words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=400", "checkpoint.interval_seconds=0.5")
+    Thread(target=_tell_when_rows_arrive, args=(server, user.folder / "arrived"), daemon=True).start()
+    killed = user.train(*words, first=partial(_die_at_step, 3500, user.folder / "arrived"))
     assert killed.returncode == -signal.SIGKILL
     (run,) = server.runs.values()
-    arrived = len(run.history)
-    assert 0 < arrived < 1500
+    assert 0 < len(run.history) < 400
     assert run.exit_code is None
+    sent = len(run.history)
     done = user.types("src.train", "resume=outputs/run")
     assert done.returncode == 0, done.stderr
     record = read(user.folder / "outputs/run")
     assert (record.wandb["id"], record.wandb["mode"]) == (run.name, "online")
     assert run.by_step() == read_history(user.folder / "outputs/run")
-    assert {row["_step"] for row in run.history.values()} == set(range(1500))
-    assert run.exit_code == 0
+    assert {row["_step"] for row in run.history.values()} == set(range(400))
+    assert len(run.history) == sent + 400, "the killed run's uploader has ended with it"
+    assert (run.exit_code, run.resent) == (0, 0)
 
 
-def _die_at_step(step: int) -> None:
+def _tell_when_rows_arrive(server: Server, file: Path) -> None:
+    while not any(run.history for run in server.runs.values()):
+        time.sleep(0.05)
+    file.touch()
+
+
+def _die_at_step(step: int, file: Path) -> None:
+    """Kills the training once it has made some steps and some of its rows have arrived: they are sent every 15 s."""
     from src import journal
 
     original = journal.Journal.on_train_batch_end
 
     def stopped(self: journal.Journal, trainer: object, *rest: object) -> None:
         if self._steps + 1 == step:
+            while not file.exists():
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
         original(self, trainer, *rest)  # type: ignore[arg-type]
 
