@@ -13,6 +13,7 @@ import pytest
 from _pytest.mark import ParameterSet
 
 from src.record import read, read_history
+from src.upload import Upload
 from tests.online.conftest import User
 from tests.online.server import Server
 
@@ -114,6 +115,23 @@ def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) ->
     later = user.types("src.sync")
     assert (later.returncode, later.stdout) == (0, "7 uploaded, 0 there already, 0 left\n"), later.stderr
     assert all(len(server.runs[str(r.wandb["id"])].history) == 4 for r in records)
+
+
+def test_uploader_ends_with_a_training_that_is_killed(
+    user: User, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in user.settings.items():
+        monkeypatch.setenv(name, value)
+    server.fault = "hang"
+    upload = Upload(user.folder, live=True)
+    upload.add(user.folder / "offline-run-20260101_000000-theid")
+    process = upload._process
+    assert process is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()  # as when the training is gone
+    assert process.wait(5) == 1
+    process.stdout.close()
 
 
 @pytest.mark.soak
