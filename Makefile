@@ -4,10 +4,10 @@ BIN := .venv/bin
 RUN ?= outputs
 PROJECT ?= tandem
 
-.PHONY: setup train test check format bench soak sync leet dashboard agent lock clean help
+.PHONY: setup train test check format bench soak screenshots report sync leet dashboard agent lock clean help
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-12s %s\n", $$1, $$2}'
 
 setup: .venv/.done ## install the pinned packages into .venv
 
@@ -32,11 +32,17 @@ format: setup ## rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+report: setup ## the report of RUN, a run's or a sweep's folder
+	$(BIN)/python -m src.report $(RUN)
+
 bench: setup ## measure the claims about speed
 	$(BIN)/python -m tests.benchmarks
 
 soak: setup ## the long campaigns: many kills, many trials
 	$(BIN)/python -m pytest -m soak
+
+screenshots: setup ## the README's pictures of a report, in .github/images (needs chromium and chromedriver)
+	$(BIN)/python -m tests.report.screenshots
 
 sync: setup ## upload the W&B runs in RUN that are not uploaded yet; RUN=outputs unless told
 	$(BIN)/python -m src.sync "$(RUN)"

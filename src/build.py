@@ -12,6 +12,7 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.profilers import PassThroughProfiler
+from torch import nn
 
 from src.config import Config
 from src.data.base import TabularData
@@ -85,6 +86,11 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
         )
     except MisconfigurationException as error:
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
+
+
+def num_parameters(net: nn.Module) -> int:
+    """The numbers that training sets."""
+    return sum(weights.numel() for weights in net.parameters() if weights.requires_grad)
 
 
 def early_stopping(cfg: Config) -> list[Callback]:

@@ -14,8 +14,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
-from src.config import TARGETS, Config
+from src.config import Config
 from src.errors import ConfigError, die
+from src.groups import TARGETS
 from src.laws import check_together
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
 

@@ -16,8 +16,8 @@ from rich.console import Console
 from src.errors import ConfigError, die
 from src.online import Account, Unreachable, account, quiet_environment
 from src.panels import Swept, workspace
+from src.ranking import same_for_all
 from src.record import read, read_config, replace_file
-from src.summary import same_for_all
 
 _WORDS = ("project", "entity", "sweep", "name")
 _USAGE = "python -m src.dashboard project=tandem sweep=outputs/sweeps/<sweep>"

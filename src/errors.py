@@ -23,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from src import suggest
-from src.config import TARGETS
+from src.groups import TARGETS
 from src.suggest import COMMAND, ENTRY, GROUPS, ConfigError, options, setting
 
 _FULL = "HYDRA_FULL_ERROR"

@@ -7,8 +7,8 @@ import hydra
 from omegaconf import MISSING, DictConfig
 
 from src.check import into_schema
-from src.config import choice
 from src.errors import ConfigError, die, reported
+from src.groups import choice
 from src.record import read
 
 

@@ -17,16 +17,19 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from src import record as records
-from src.build import build_data, build_trainer, device_name
+from src.build import build_data, build_trainer, device_name, num_parameters
 from src.config import Config
 from src.data.base import TabularData
 from src.data.split import SPLITS
+from src.halving import Halving
+from src.naming import without_seed
 from src.progress import SweepProgress
 from src.provenance import provenance
-from src.record import Record, Row
+from src.record import UNSOUND, Record, Row
 from src.run import told, wandb_config, wandb_identity
-from src.stack import Stack, why_not
+from src.stack import Stack
 from src.stack_journal import StackJournal
+from src.stackable import why_not
 from src.tracking import run_name, track
 
 _MEMORY = 2**29  # bytes that a stack may take, weights and activations together
@@ -79,13 +82,16 @@ def room(trial: Trial) -> tuple[int, str | None]:
     return max(1, min(_LARGEST, _MEMORY // (features.element_size() * numbers))), None
 
 
-def fit_stack(trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress) -> list[Record]:
+def fit_stack(
+    trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress, halving: Halving | None = None
+) -> list[Record]:
     """Trains K trials together.
 
     Args:
         trials: they differ in stackable fields only.
         checkpoint: where the stack's own state is kept; if it is there, the stack goes on from it.
         progress: the sweep's.
+        halving: drops the trials that fall behind.
 
     Returns:
         The trials' records, as they are on disk.
@@ -96,9 +102,13 @@ def fit_stack(trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress
     started, cfg = time.perf_counter(), trials[0].cfg
     kept = _start(trials)
     progress.start_stack(len(trials), cfg.trainer.max_epochs)
-    journal = StackJournal(checkpoint, cfg, progress)
+    settings = [without_seed(trial.overrides) for trial in trials]
+    numbers = {own: number for number, own in enumerate(dict.fromkeys(settings))}
+    journal = StackJournal(checkpoint, cfg, progress, halving, [numbers[own] for own in settings])
     trainer, data = build_trainer(cfg, [journal]), build_data(cfg)
-    stack = Stack(nets_of(trials, data), instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
+    nets = nets_of(trials, data)
+    size = num_parameters(nets[0])
+    stack = Stack(nets, instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
     resumed = checkpoint if checkpoint.is_file() else None
     trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
     tested = _test(trainer, stack, journal, data)
@@ -107,12 +117,12 @@ def fit_stack(trials: Sequence[Trial], checkpoint: Path, progress: SweepProgress
         if record.status == "running":
             best = next((row for row in rows if row["epoch"] == int(journal.best_epoch[position])), {})
             record.timing |= timing | {"best_epoch": best.get("epoch"), "steps": int(journal.steps[position])}
-            ends = [("last", journal.last_weights, rows[-1]), ("best", journal.best_weights, best)]
-            for name, weights, row in ends if best else ends[:1]:
-                _write_weights(
-                    trial.folder / "checkpoints" / f"{name}.ckpt", stack.state_of(position, weights), row, data
-                )
-            _finish(trial, record, rows, best, tested[position])
+            record.status = _status(rows[-1], bool(journal.pruned[position]))
+            record.metrics = {**best, **(tested[position] if best else {}), "num_parameters": size}
+            ends = {"last": (journal.last_weights, rows[-1]), "best": (journal.best_weights, best)}
+            for name, (weights, row) in ends.items():
+                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data)
+            _finish(trial, record, rows, best)
             progress.trial_ended(record, trial.overrides)
     return kept
 
@@ -153,8 +163,11 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _write_weights(path: Path, state: dict[str, Tensor], row: Row, data: TabularData) -> None:
-    """A checkpoint of weights only, with the names inside that one of a run alone has."""
+def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData) -> None:
+    """A checkpoint of weights only, with the names inside that one of a run alone has; none without its epoch."""
+    if not row:
+        return
+    path = folder / "checkpoints" / f"{name}.ckpt"
     path.parent.mkdir(exist_ok=True)
     own = data.state_dict()
     about = {
@@ -165,12 +178,14 @@ def _write_weights(path: Path, state: dict[str, Tensor], row: Row, data: Tabular
     torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, path)
 
 
-def _finish(trial: Trial, record: Record, rows: list[Row], best: Row, tested: dict[str, float]) -> None:
+def _status(last: Row, pruned: bool) -> str:
+    return "pruned" if pruned else "finished" if math.isfinite(last["train/loss"]) else "diverged"
+
+
+def _finish(trial: Trial, record: Record, rows: list[Row], best: Row) -> None:
     """Puts what came out into the trial's history, W&B run and, last of all, its record."""
-    finite = math.isfinite(rows[-1]["train/loss"])
-    record.status = "finished" if finite else "diverged"
-    record.error = None if finite else f"train/loss is not finite in epoch {rows[-1]['epoch']}"
-    record.metrics = {**best, **(tested if best else {})}
+    if record.status == "diverged":
+        record.error = f"train/loss is not finite in epoch {rows[-1]['epoch']}"
     record.objective = best.get(trial.cfg.objective.metric)
     record.checkpoint = "checkpoints/best.ckpt" if best else None
     records.write_history(trial.folder, rows)
@@ -188,7 +203,7 @@ def _track(trial: Trial, record: Record, rows: list[Row]) -> None:
     for row in rows:
         tracker.log(row)
     model = trial.folder / record.checkpoint if record.checkpoint else None
-    tracker.finish(told(record), exit_code=int(record.status != "finished"), model=model)
+    tracker.finish(told(record), exit_code=int(record.status in UNSOUND), model=model)
 
 
 def _activations(net: nn.Module, features: Tensor) -> int:

@@ -6,9 +6,10 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from src.config import TARGETS, Config
+from src.config import Config
 from src.data.split import split_sizes
 from src.errors import ConfigError
+from src.groups import TARGETS
 from src.suggest import closest
 
 METRICS = ("train/loss", "train/mae", "train/r2", "val/loss", "val/mae", "val/r2")

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import sys
+from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
@@ -35,6 +38,11 @@ def key(cfg: Config) -> str:
     return "".join(chr(ord("a") + int(digit, 16)) for digit in digits)
 
 
+def without_seed(overrides: Sequence[str]) -> tuple[str, ...]:
+    """What a trial sets besides its seed: trials of one setting are repeats of one another."""
+    return tuple(text for text in overrides if not re.match(r"\+*seed=", text))
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, DictConfig):
         return OmegaConf.to_container(value)
@@ -48,8 +56,16 @@ def register() -> None:
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
     for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
-        node = OmegaConf.load(path)
-        ConfigStore.instance().store(group="experiment", name=path.parent.name, node=node, package="_global_")
+        _know_experiment(path.parent.name, path)
+    for word in sys.argv[1:]:  # a file anywhere else, such as a search's best.yaml
+        path = Path(word.removeprefix("experiment=")).with_suffix(".yaml")
+        if word.startswith("experiment=") and path.is_file():
+            _know_experiment(word.removeprefix("experiment="), path)
+
+
+def _know_experiment(name: str, path: Path) -> None:
+    group, _, option = f"experiment/{name}".rpartition("/")
+    ConfigStore.instance().store(group=group, name=option, node=OmegaConf.load(path), package="_global_")
 
 
 def _time() -> str:

@@ -5,12 +5,14 @@ Shapes: K trials; a stacked parameter is (K, ...), a hyperparameter (K,).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.optim import Optimizer
+
+from src.config import Config
 
 Coefficients = dict[str, Tensor]
 
@@ -145,3 +147,15 @@ class StackedSGD(Stacked):
             state["mean"] = torch.addcmul(grad, state["mean"], by["momentum"]) if state else grad.clone()
             grad = torch.addcmul(grad, state["mean"], by["momentum"]) if self._nesterov else state["mean"]
         param.addcmul_(grad, by["size"])
+
+
+def hyperparameters(cfgs: Sequence[Config], trials: Tensor) -> dict[str, Tensor]:
+    """The optimizer's numbers by the stacked optimizer's names, each (K',) in float64 on the trials' device."""
+    numbers: dict[str, list[float]] = {}
+    for cfg in (cfgs[trial] for trial in trials.tolist()):
+        values = {name: value for name, value in cfg.optimizer.items() if name not in ("_target_", "fused", "nesterov")}
+        if "betas" in values:
+            values["beta1"], values["beta2"] = values.pop("betas")
+        for name, value in values.items():
+            numbers.setdefault(str(name), []).append(float(value))
+    return {name: torch.tensor(value, dtype=torch.float64, device=trials.device) for name, value in numbers.items()}

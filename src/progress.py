@@ -67,6 +67,7 @@ class SweepProgress:
         console: where to show it.
         direction: of the objective.
         hidden: overrides that are not told of a trial, since all trials have them.
+        stays: whether the bar is left standing at the end; that of a round makes room for the next one's.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class SweepProgress:
         console: Console,
         direction: str = "minimize",
         hidden: Collection[str] = (),
+        stays: bool = True,
     ) -> None:
         self._metric, self._num_trials, self._num_ended = metric, num_trials, num_ended
         self._console, self._hidden = console, hidden
@@ -85,7 +87,7 @@ class SweepProgress:
         self._size, self._max_epochs, self._unsaved, self._next = 0, 1, 0.0, 0.0
         self._bar: Bar | None = None
         if console.is_terminal:
-            self._bar = self._started(console)
+            self._bar = self._started(console, stays)
             self._show("")
 
     def start_stack(self, size: int, max_epochs: int | None) -> None:
@@ -133,14 +135,14 @@ class SweepProgress:
             for handler in self._handlers:
                 handler.setStream(self._stream)
 
-    def _started(self, console: Console) -> Bar:
+    def _started(self, console: Console, stays: bool) -> Bar:
         columns = (
             TextColumn("{task.description}"),
             BarColumn(None),
             TextColumn("{task.fields[told]}"),
             TimeRemainingColumn(),
         )
-        bar = Bar(*columns, console=console, auto_refresh=False, expand=True)
+        bar = Bar(*columns, console=console, auto_refresh=False, expand=True, transient=not stays)
         self._task = bar.add_task("", total=self._num_trials, completed=self._num_ended, told="")
         # Lines that are logged meanwhile go above the bar, as rich's own stand-in for stdout puts them.
         self._stream = sys.stdout

@@ -8,7 +8,7 @@ import json
 import math
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,10 @@ from src.errors import ConfigError
 
 SCHEMA = 1
 STATUSES = ("running", "finished", "failed", "diverged", "pruned")
+UNSOUND = ("failed", "diverged")  # what W&B shows as failed
 Row = dict[str, float]
+Prune = Callable[[int, float], bool]
+"""Whether to drop a trial, from the number of its epochs so far and the objective of its best one."""
 
 
 @dataclass
@@ -57,6 +60,14 @@ class Record:
     def has_ended(self) -> bool:
         """Whether the run is over for good: the same config would come out the same."""
         return self.status in ("finished", "diverged", "pruned")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more comes of the run unless it is started again."""
+        return self.status != "running"
+
+
+UNSOUND = ("failed", "diverged")  # what W&B shows as failed
 
 
 def write(folder: Path, record: Record) -> None:

@@ -12,19 +12,26 @@ from rich.console import Console
 
 from src import naming
 from src import record as records
-from src.build import Run, build, device_name, early_stopping
+from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
 from src.config import Config
 from src.errors import ConfigError, Interrupted
 from src.journal import RunJournal
 from src.progress import Progress
 from src.provenance import provenance
-from src.record import Record
+from src.record import Prune, Record
 from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
 
 
-def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str], quiet: bool = False) -> Record:
+def fit(
+    cfg: Config,
+    folder: Path,
+    config: DictConfig,
+    overrides: list[str],
+    quiet: bool = False,
+    prune: Prune | None = None,
+) -> Record:
     """Trains one run in its folder.
 
     Args:
@@ -33,6 +40,7 @@ def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str], qui
         config: the same config as Hydra composed it, for the tracker.
         overrides: what the user typed.
         quiet: print nothing, as one of many.
+        prune: drops a trial that falls behind.
 
     Returns:
         The record, as it is on disk.
@@ -42,10 +50,10 @@ def fit(cfg: Config, folder: Path, config: DictConfig, overrides: list[str], qui
         Interrupted: where a signal stopped the run; its checkpoint is written.
     """
     record = Record(naming.key(cfg), overrides)
-    return _fit(cfg, folder, config, record, None, quiet)
+    return _fit(cfg, folder, config, record, None, quiet, prune)
 
 
-def resume(folder: Path, quiet: bool = False) -> Record:
+def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Record:
     """Goes on with a run that was stopped, from its last checkpoint, under its W&B id.
 
     Raises:
@@ -63,10 +71,18 @@ def resume(folder: Path, quiet: bool = False) -> Record:
     _refuse_if_alive(record, folder)
     last = folder / "checkpoints" / "last.ckpt"
     record.status, record.error = "running", None
-    return _fit(cfg, folder, config, record, last if last.is_file() else None, quiet)
+    return _fit(cfg, folder, config, record, last if last.is_file() else None, quiet, prune)
 
 
-def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoint: Path | None, quiet: bool) -> Record:
+def _fit(
+    cfg: Config,
+    folder: Path,
+    config: DictConfig,
+    record: Record,
+    checkpoint: Path | None,
+    quiet: bool,
+    prune: Prune | None,
+) -> Record:
     started = time.perf_counter()
     main = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # only one of several processes writes
     record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
@@ -78,7 +94,9 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
             records.write(folder, record)
             tracker = _tracker(cfg, folder, config, record)
             records.write(folder, record)
-        _train(cfg, folder, record, tracker, checkpoint, Console(quiet=quiet or not main))
+        progress = Progress(cfg.objective.metric, cfg.trainer.max_epochs, Console(quiet=quiet or not main))
+        journal = RunJournal(folder, cfg, tracker, progress, prune)
+        _train(cfg, folder, record, journal, checkpoint)
     except BaseException as error:
         _ended_badly(folder, record, error, main)
         _end_tracking(folder, record, tracker, {})
@@ -93,17 +111,14 @@ def _fit(cfg: Config, folder: Path, config: DictConfig, record: Record, checkpoi
     return record
 
 
-def _train(
-    cfg: Config, folder: Path, record: Record, tracker: Tracker, checkpoint: Path | None, console: Console
-) -> None:
+def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
-    journal = RunJournal(folder, cfg, tracker, Progress(cfg.objective.metric, cfg.trainer.max_epochs, console))
     run = build(cfg, [journal, *early_stopping(cfg)])
     run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
-    record.metrics = dict(journal.best)
+    record.metrics = {**journal.best, "num_parameters": num_parameters(run.module.net)}
     record.objective = journal.best.get(cfg.objective.metric)
-    record.status = "finished" if journal.diverged_at is None else "diverged"
+    record.status = "pruned" if journal.pruned else "finished" if journal.diverged_at is None else "diverged"
     if journal.diverged_at is not None:
         record.error = f"train/loss is not finite in epoch {journal.diverged_at}"
     if journal.best_checkpoint.is_file():
@@ -143,7 +158,7 @@ def _tracker(cfg: Config, folder: Path, config: DictConfig, record: Record) -> T
 def _end_tracking(folder: Path, record: Record, tracker: Tracker, summary: dict[str, Any]) -> None:
     """Ends the W&B run; the record then says whether it has arrived."""
     model = folder / record.checkpoint if record.checkpoint else None
-    tracker.finish(summary, exit_code=int(record.status != "finished"), model=model)
+    tracker.finish(summary, exit_code=int(record.status not in ("finished", "pruned")), model=model)
     if isinstance(tracker, NullTracker) or record.wandb == tracker.info:
         return
     record.wandb = dict(tracker.info)

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
-from torch.overrides import TorchFunctionMode
 from torchmetrics.functional import mean_absolute_error, r2_score
 
 from src.config import Config
 from src.data.base import Scale
+from src.fast_clamp import FastClamp
 from src.module import Batch, LeanModule
-from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD
+from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD, hyperparameters
 from src.schedules import Schedules
 
 OPTIMIZERS = {"torch.optim.Adam": StackedAdam, "torch.optim.AdamW": StackedAdamW, "torch.optim.SGD": StackedSGD}
@@ -71,7 +71,7 @@ class Stack(LeanModule):
             return functional_call(net, (params, buffers), (features,))
 
         weights = dict(zip(self.names, self.weights, strict=True))
-        with _FastClamp():
+        with FastClamp():
             return vmap(one, randomness="different")(weights, self._buffers_of_nets)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
@@ -214,22 +214,6 @@ class Stack(LeanModule):
         self.trainer.optimizers[0].param_groups[0].update(self._schedules.values(self.trials))
 
 
-class _FastClamp(TorchFunctionMode):
-    """Computes `clamp(min=0)` as a threshold at the largest number below 0: equal values, and gradients (1 at 0).
-
-    The backward pass of clamp takes a branch for every number, which no CPU can foresee: a third of a stacked step.
-    (At NaN the gradient is let through, and clamp's is 0: only a trial that has diverged already sees the difference.)
-    """
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        at_0 = list(kwargs) == ["min"] and isinstance(kwargs["min"], int | float) and kwargs["min"] == 0
-        if func in (torch.clamp, Tensor.clamp) and at_0 and len(args) == 1 and args[0].is_floating_point():
-            info = torch.finfo(args[0].dtype)
-            return nn.functional.threshold(args[0], -info.smallest_normal * info.eps, 0)
-        return func(*args, **kwargs)
-
-
 class Unregistered:
     """Holds a module out of sight of the one that holds it: its parameters are none of that one's."""
 
@@ -239,18 +223,6 @@ class Unregistered:
 
 def _parameter(value: Tensor, like: Tensor) -> nn.Parameter:
     return nn.Parameter(value, requires_grad=like.requires_grad)
-
-
-def hyperparameters(cfgs: Sequence[Config], trials: Tensor) -> dict[str, Tensor]:
-    """The optimizer's numbers by the stacked optimizer's names, each (K',) in float64 on the trials' device."""
-    numbers: dict[str, list[float]] = {}
-    for cfg in (cfgs[trial] for trial in trials.tolist()):
-        values = {name: value for name, value in cfg.optimizer.items() if name not in ("_target_", "fused", "nesterov")}
-        if "betas" in values:
-            values["beta1"], values["beta2"] = values.pop("betas")
-        for name, value in values.items():
-            numbers.setdefault(str(name), []).append(float(value))
-    return {name: torch.tensor(value, dtype=torch.float64, device=trials.device) for name, value in numbers.items()}
 
 
 def scores(seen: Seen, target_std: Tensor, reduction: str) -> dict[str, Tensor]:
@@ -276,33 +248,3 @@ def scores(seen: Seen, target_std: Tensor, reduction: str) -> dict[str, Tensor]:
     r2 = r2_score(predicted, actual, multioutput="raw_values")
     by_trial: Callable[[Tensor], Tensor] = lambda values: values.view(num_trials, num_outputs).mean(1)  # noqa: E731
     return {"loss": loss, "mae": by_trial(mae), "r2": by_trial(r2)}
-
-
-def why_not(nets: Sequence[nn.Module], loss: nn.Module, batch: Batch) -> str | None:
-    """Why nets cannot be stacked, found by one step of two of them, drawn by different seeds; None where they can.
-
-    vmap cannot do control flow that depends on data. What changes or differs between nets besides their weights is
-    not kept apart: running statistics (batch norm), tensors that are no buffers.
-    """
-    try:
-        return _difference([copy.deepcopy(nets[0]), copy.deepcopy(nets[-1])], loss, batch)
-    except Exception as error:  # whatever vmap meets in a user's net; trained alone, a real bug shows itself
-        return " ".join(str(error).split()).split(". ")[0]
-
-
-def _difference(nets: list[nn.Module], loss: nn.Module, batch: Batch) -> str | None:
-    features, targets = batch
-    params, buffers = stack_module_state(nets)
-    before = {name: value.clone() for name, value in buffers.items()}
-    net = copy.deepcopy(nets[0]).train()
-    forward = vmap(lambda p, b: functional_call(net, (p, b), (features,)), randomness="different")
-    vmap(loss, in_dims=(0, None))(forward(params, buffers), targets).sum().backward()
-    if changed := [name for name, value in buffers.items() if not torch.equal(value, before[name])]:
-        return f"{changed[0]} changes in training besides the weights"
-    if unused := [name for name, value in params.items() if value.requires_grad and value.grad is None]:
-        return f"{unused[0]} takes no part in the loss"
-    net.eval()
-    together, alone = forward(params, buffers), torch.stack([net.eval()(features) for net in nets])
-    if not torch.allclose(together, alone, rtol=1e-3, atol=1e-5):
-        return "the nets differ in more than their weights and buffers"
-    return None

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from src.config import Config
+from src.halving import Halving
 from src.journal import Journal
 from src.progress import SweepProgress
 from src.record import Row
 from src.stack import Stack
 
 _STATE = (
-    "best_epoch", "best_weights", "last_weights", "steps", "_waits", "_best", "_to_beat", "_epochs", "_over"
+    "best_epoch", "best_weights", "last_weights", "steps", "_waits", "_best", "_to_beat", "_epochs", "_over", "pruned"
 )  # fmt: skip
 
 
@@ -30,18 +31,30 @@ class StackJournal(Journal):
         last_checkpoint: the stack's.
         cfg: any trial's config.
         progress: the sweep's.
+        halving: what trials are compared by, None to drop none.
+        settings: (K,) which of the settings a trial has; trials of one setting differ in their seed, and stay or go
+            together.
 
     Attributes:
         best_epoch: (K,) the epoch of the best objective, -1 while there is none.
         best_weights: the weights at that epoch, each (K, ...).
         last_weights: the weights that a trial ended with, each (K, ...).
         steps: (K,) training steps that a trial made.
+        pruned: (K,) which trials were dropped.
     """
 
-    def __init__(self, last_checkpoint: Path, cfg: Config, progress: SweepProgress) -> None:
+    def __init__(
+        self,
+        last_checkpoint: Path,
+        cfg: Config,
+        progress: SweepProgress,
+        halving: Halving | None = None,
+        settings: Sequence[int] = (),
+    ) -> None:
         super().__init__(last_checkpoint, cfg, progress)
         self._sweep = progress
         self._stopping = cfg.early_stopping
+        self._halving, self._settings = halving, torch.tensor(settings, dtype=torch.long)
         self._epochs: list[dict[str, Any]] = []
         self._restored: dict[str, Any] = {}
         self._over = False
@@ -51,6 +64,7 @@ class StackJournal(Journal):
         assert isinstance(stack, Stack)
         size, device = stack.size, stack.trials.device
         self.best_epoch = torch.full((size,), -1, device=device)
+        self.pruned = torch.zeros(size, dtype=torch.bool, device=device)
         self.steps, self._waits = torch.zeros((2, size), dtype=torch.long, device=device).unbind()
         self._best, self._to_beat = torch.full((2, size), math.inf, device=device, dtype=torch.float64).unbind()
         self.best_weights = [torch.zeros(size, *weights.shape[1:]).to(weights) for weights in stack.weights]
@@ -69,6 +83,7 @@ class StackJournal(Journal):
             self._keep_best(module, objective * self.sign, trainer.current_epoch)
             ended |= self._out_of_patience(module.trials, objective * self.sign)
             module.follow_objective(objective)
+        ended |= self._falls_behind(module.trials, ~ended, trainer.current_epoch + 1)
         self._sweep.show_epoch(trainer.current_epoch, self.sign * float(self._best.min()))
         if ended.any():
             self._let_go(trainer, module, ended)
@@ -120,6 +135,17 @@ class StackJournal(Journal):
         self._to_beat[trials] = torch.where(better, objective, self._to_beat[trials])
         self._waits[trials] = torch.where(better, 0, self._waits[trials] + 1)
         return (self._waits[trials] >= self._stopping.patience) | ~objective.isfinite()
+
+    def _falls_behind(self, trials: Tensor, candidates: Tensor, epochs: int) -> Tensor:
+        """(K',) true for the candidates (K',) whose setting, by the mean of its seeds, does not pass this rung."""
+        if self._halving is None or epochs not in self._halving.rungs:
+            return torch.zeros_like(candidates)
+        settings = self._settings.to(trials.device)
+        means = torch.stack([self._best[settings == setting].mean() for setting in settings[trials].unique()])
+        going_on = self._halving.going_on(epochs, (self.sign * means).tolist())
+        behind = ~torch.tensor(going_on, device=trials.device)[settings[trials].unique(return_inverse=True)[1]]
+        self.pruned[trials[behind & candidates]] = True
+        return behind & candidates
 
     def _let_go(self, trainer: L.Trainer, stack: Stack, ended: Tensor) -> None:
         self._keep_last(stack, ended)

@@ -13,7 +13,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from src.config import TARGETS, Config
+from src.config import Config
+from src.groups import TARGETS
 
 _UNSET: Any = object()
 _CONF = Path(__file__).parent.parent / "conf"

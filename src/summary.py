@@ -1,24 +1,22 @@
 """What a person sees when a run or a sweep has ended: what came out, where it lies, what to type next."""
 
-import math
-import re
 import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean, stdev
-from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from src.config import Objective
+from src.naming import without_seed
+from src.ranking import BOOKKEEPING, Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
-_SPLITS = "train val test"
-_SHOWN = 10  # settings of a sweep
+SPLITS = ("train", "val", "test")
+SHOWN = 10  # settings of a sweep
 
 
 def short(folder: Path) -> Path:
@@ -28,7 +26,7 @@ def short(folder: Path) -> Path:
 
 def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
     """Splits as rows, their metrics as columns, from names such as `val/loss`."""
-    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=_SPLITS.find)
+    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=" ".join(SPLITS).find)
     names = list(dict.fromkeys(name.split("/")[1] for name in metrics if "/" in name))
     table = _table(title, "split", *names)
     for split in splits:
@@ -39,113 +37,104 @@ def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    shown = {name: value for name, value in record.metrics.items() if name.split("/")[0] in _SPLITS.split()}
+    measured = {name: value for name, value in record.metrics.items() if name.split("/")[0] in SPLITS}
     seconds, folder = record.timing["seconds"], short(folder)
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
-    console.print(metrics_table(shown, title))
+    console.print(metrics_table(measured, title))
     upload = f"python -m src.sync {folder}"
     next_commands = [
-        f"python -m src.evaluate run={folder}",
+        *([f"python -m src.evaluate run={folder}"] if record.checkpoint else []),
         "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
         upload if record.wandb.get("mode") == "offline" else record.wandb.get("url") or "python -m src.train --help",
     ]
-    _end(folder, next_commands, console)
+    next_steps(folder, next_commands, console)
 
 
-def sweep_summary(records: Sequence[Record], objective: Objective, folder: Path, console: Console) -> None:
-    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds."""
-    states = Counter(record.status for record in records)
-    title = f"{len(records)} trials: " + ", ".join(f"{count} {state}" for state, count in states.most_common())
-    scores = [objective.metric, *(["test/r2"] if any("test/r2" in record.metrics for record in records) else [])]
-    table = _table(title, "setting", "seeds", *scores)
-    settings = ranked(records, objective)
-    for name, trials in settings[:_SHOWN]:
-        values = [[trial.objective for trial in trials], [trial.metrics.get("test/r2") for trial in trials]]
-        table.add_row(Text(name), _count(trials), *map(_spread, values[: len(scores)]))
-    console.print(table)
-    if len(settings) > _SHOWN:
-        console.print(f"and {len(settings) - _SHOWN} more settings", highlight=False)
-    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if states["failed"] else []
-    if best := _best_trial(settings, objective):
-        run = shlex.quote(f"run={short(folder)}/{best.key}")
-        commands = [_train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
-    _end(short(folder), commands, console)
+def sweep_summary(
+    records: Sequence[Record],
+    objective: Objective,
+    folder: Path,
+    console: Console,
+    page: Path | None = None,
+    more: Sequence[str] = (),
+) -> None:
+    """The end of a sweep: its best settings, each with its mean and standard deviation over seeds.
 
-
-def _best_trial(settings: Sequence[tuple[str, list[Record]]], objective: Objective) -> Record | None:
-    """The best trial of the best setting."""
-    known = [trial for trial in (settings[0][1] if settings else []) if trial.objective is not None]
-    sign = 1 if objective.direction == "minimize" else -1
-    return min(known, key=lambda trial: sign * (trial.objective or 0), default=None)
-
-
-def ranked(records: Sequence[Record], objective: Objective) -> list[tuple[str, list[Record]]]:
-    """Trials that differ in their seed alone, under what sets them apart from the others, the best mean first.
-
-    Settings of which a trial has no objective, as one that failed, come after those of which all have.
+    Args:
+        records: of every trial.
+        objective: what they are compared by.
+        folder: the sweep folder.
+        console: where it is shown.
+        page: the sweep's report, if it was written.
+        more: commands to type next, before those that every sweep has.
     """
-    hidden = same_for_all([record.overrides for record in records])
-    settings: dict[tuple[str, ...], list[Record]] = {}
-    for record in records:
-        settings.setdefault(tuple(text for text in record.overrides if not _SEED.match(text)), []).append(record)
-    sign = 1 if objective.direction == "minimize" else -1
-
-    def rank(trials: list[Record]) -> tuple[bool, float]:
-        values = [trial.objective for trial in trials if trial.objective is not None]
-        return len(values) < len(trials), sign * mean(values) if values else math.inf
-
-    named = [(" ".join(text for text in texts if text not in hidden), trials) for texts, trials in settings.items()]
-    return sorted(((name or "all", trials) for name, trials in named), key=lambda setting: rank(setting[1]))
+    settings = ranked(records, objective)
+    console.print(settings_table(settings, objective.metric, states(records)))
+    if len(settings) > SHOWN:
+        console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
+    failed = any(record.status == "failed" for record in records)
+    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if failed else []
+    if best := best_trial(settings[0], objective) if settings else None:
+        run = shlex.quote(f"run={short(folder)}/{best.key}")
+        commands = [train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
+    next_steps(folder, [*more, *commands], console, page)
 
 
-def settings_table(records: Sequence[Record], objective: Objective) -> tuple[list[str], list[list[Any]]]:
-    """The settings of `ranked` as a table's columns and rows: what is told to W&B."""
-    columns = ["setting", "seeds", f"{objective.metric} mean", f"{objective.metric} std"]
-    rows = []
-    for name, trials in ranked(records, objective):
-        known = [trial.objective for trial in trials if trial.objective is not None]
-        spread = stdev(known) if len(known) > 1 else None
-        rows.append([name, len(known), mean(known) if known else None, spread])
-    return columns, rows
-
-
-def _count(trials: Sequence[Record]) -> str:
-    known = sum(trial.objective is not None for trial in trials)
-    return str(known) if known == len(trials) else f"{known} of {len(trials)}"
-
-
-def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:
-    """Overrides that do not tell one trial of a sweep from another, or are no part of what is trained."""
-    every = {text for texts in overrides for text in texts}
-    shared = set(overrides[0]).intersection(*overrides) if len(overrides) > 1 else set()
-    return shared | {text for text in every if _BOOKKEEPING.match(text)}
-
-
-_SEED = re.compile(r"\+*seed=")
-_BOOKKEEPING = re.compile(r"\+*(tracking|sweep|resume|hydra|checkpoint)\b")
-
-
-def _train_again(overrides: Sequence[str]) -> str:
-    """The command for one run with a setting, as it can be pasted into a shell."""
-    found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
-    chosen = [text for text in overrides if not _SEED.match(text) and not _BOOKKEEPING.match(text)]
-    return shlex.join(["python", "-m", "src.train", *found, *chosen])
-
-
-def _spread(values: Sequence[float | None]) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
-        return ""
-    return f"{mean(known):.4f}" + (f" ± {stdev(known):.4f}" if len(known) > 1 else "")
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(columns[0], title=title, title_justify="left", title_style="bold")
-    for name in columns[1:]:
-        table.add_column(name, justify="right")
+def settings_table(settings: Sequence[Setting], metric: str, title: str) -> Table:
+    """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and mean test R²."""
+    tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
+    scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
+    table = _table(title, "setting", "trials", *scores)
+    for setting in settings[:SHOWN]:
+        r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
+        cells = [_count(setting), str(setting.score), setting.score.interval]
+        cells += ["" if r2.mean is None else shown(r2.mean)] if tested else []
+        table.add_row(Text(printable(setting.short)), *cells)
     return table
 
 
-def _end(folder: Path, commands: Sequence[str], console: Console) -> None:
+def states(records: Sequence[Record]) -> str:
+    """How many trials there are and what became of them."""
+    return f"{len(records)} trials: {_states(records)}"
+
+
+def _states(records: Sequence[Record]) -> str:
+    counts = Counter(record.status for record in records)
+    return ", ".join(f"{count} {state}" for state, count in counts.most_common())
+
+
+def _count(setting: Setting) -> str:
+    """How many trials have an objective; below it, what became of those that did not finish."""
+    num_trials = len(setting.trials)
+    count = str(num_trials) if setting.score.num == num_trials else f"{setting.score.num} of {num_trials}"
+    others = [trial for trial in setting.trials if trial.status != "finished"]
+    return f"{count}\n{_states(others)}" if others else count
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would take for a command."""
+    return "".join(letter if letter.isprintable() else "�" for letter in text)
+
+
+def train_again(overrides: Sequence[str]) -> str:
+    """The command for one run with a setting, as it can be pasted into a shell."""
+    found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
+    chosen = [text for text in without_seed(overrides) if not BOOKKEEPING.match(text)]
+    return shlex.join(["python", "-m", "src.train", *found, *chosen])
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=Text(title), title_justify="left", title_style="bold")  # a name is no markup
+    table.add_column(columns[0], overflow="fold", min_width=12)
+    for name in columns[1:]:
+        table.add_column(Text(name), justify="right", no_wrap=True)
+    return table
+
+
+def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
+    """Where a run or a sweep lies, and what to type next."""
+    folder = short(folder)
     console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    if page is not None:
+        console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
     console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

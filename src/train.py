@@ -12,18 +12,26 @@ from src import naming, sweep
 from src.check import check
 from src.errors import ConfigError, die, reported
 from src.imports import heavy_imports
+from src.sweep.pruning import Pruning
 
 
 def train(cfg: DictConfig) -> float | None:
     """Trains one run in the folder that Hydra made for it and returns its objective."""
     checked = check(cfg)
     with heavy_imports():  # torch is imported here, once the config is known to be right
-        from src.run import fit
+        from src.run import fit, resume
 
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
-        record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=one_of_many)
+        if not one_of_many:
+            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
+        else:  # a trial under a launcher that knows nothing of records
+            prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
+            if (folder / "record.json").is_file():
+                record = resume(folder, quiet=True, prune=prune)
+            else:
+                record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
     except ConfigError as error:
         if one_of_many:
             raise

@@ -23,7 +23,7 @@ fresh.set_forkserver_preload(["src.run"])
 
 
 def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str, ...] = OVERRIDES) -> None:
-    """Trains in `folder`, or goes on with what is there; sends itself a signal after a step."""
+    """Trains in `folder`, or goes on with what is there; sends itself a signal after a step, or at its end."""
     os.environ.pop("WANDB_SERVICE", None)  # a process of its own talks to no other's W&B service
     original = journal.Journal.on_train_batch_end
 
@@ -33,6 +33,8 @@ def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str
         original(self, trainer, *rest)  # type: ignore[arg-type]
 
     journal.Journal.on_train_batch_end = stopped  # type: ignore[method-assign,assignment]
+    if at_step < -1:  # once the training is over and before that is on record
+        run._test = lambda *_: os.kill(os.getpid(), signum)  # type: ignore[assignment]
     try:
         if (folder / "record.json").is_file():
             run.resume(folder)
@@ -91,3 +93,16 @@ def test_signal_saves_a_checkpoint_at_the_very_step(
     assert checkpoint["global_step"] == step
     assert in_a_process_of_its_own(folder) == 0
     assert_same_run(uninterrupted, folder)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])
+def test_run_stopped_early_trains_no_epoch_more(tmp_path: Path, signum: int) -> None:
+    overrides = (*OVERRIDES, "early_stopping.patience=1", "early_stopping.min_delta=9")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert in_a_process_of_its_own(whole, 0, -1, overrides) == 0
+    assert len(read_history(whole)) == 2, "the second epoch is no better by 9"
+    step = 20 if signum == signal.SIGTERM else -20
+    assert in_a_process_of_its_own(stopped, signum, step, overrides) in (128 + signum, -signum)
+    assert read(stopped).status == "running"
+    assert in_a_process_of_its_own(stopped) == 0
+    assert_same_run(whole, stopped)

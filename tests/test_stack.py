@@ -9,7 +9,9 @@ from torch import Tensor, nn
 
 from src.build import build_data
 from src.check import check
-from src.stack import Stack, hyperparameters, scores, why_not
+from src.optim import hyperparameters
+from src.stack import Stack, scores
+from src.stackable import why_not
 from tests.conftest import composed
 from tests.test_fit_stack import DropoutNet, OddNet, ThreeLayerNet
 

@@ -39,8 +39,13 @@ def sole_owner(folder: Path) -> Iterator[None]:
         yield
 
 
-def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
+def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> list[str]:
     """Writes `sweep.json`, what is needed to go on with the sweep.
+
+    Args:
+        folder: the sweep folder.
+        jobs: those of this launch.
+        is_whole: whether these are all of the sweep's jobs, and not one round of them.
 
     Returns:
         What has changed since an earlier launch: the grid, the code.
@@ -52,7 +57,7 @@ def write_sweep(folder: Path, jobs: Sequence[Job]) -> list[str]:
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now}
     replace_file(path, json.dumps(values, indent=2) + "\n")
-    return _changes(earlier, asked, now["git"]) if earlier else []
+    return _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
 
 
 def forget_sweep(folder: Path) -> None:

@@ -9,18 +9,16 @@ from pathlib import Path
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
-from rich.console import Console
 
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.record import Record
-from src.summary import settings_table, short, sweep_summary
-from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, sole_owner, write_sweep
+from src.summary import short
+from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs
-from src.sweep.signals import stoppable
-from src.sweep_tracking import settle, track_sweep
-from src.tracking import run_name, shared_upload
-from src.upload import Upload
+from src.sweep.pruning import Pruning
+from src.sweep.session import end_sweep, session
+from src.tracking import run_name
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +28,17 @@ class LocalLauncher(BasicLauncher):
 
     Args:
         stack_size: the most trials of a stack; `auto` goes by memory, 1 trains one at a time.
+
+    Attributes:
+        part_of: where a sweeper launches in rounds and sums up by itself, the trials of its rounds before and of all.
     """
+
+    skips_ended = True
 
     def __init__(self, stack_size: int | str = "auto") -> None:
         super().__init__()
         self.stack_size = stack_size
+        self.part_of: tuple[int, int] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Trains every job that has not ended in an earlier launch, and returns what came out in their order."""
@@ -49,8 +53,8 @@ class LocalLauncher(BasicLauncher):
         try:
             _check_stack_size(self.stack_size)
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
-            with sole_owner(sweep), stoppable(resume), shared_upload(sweep) as upload:
-                return self._launch(sweep, jobs, upload, is_first=initial_job_idx == 0)
+            with session(sweep, resume):
+                return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
         except ConfigError as error:
             forget_sweep(sweep)
             die(error)
@@ -59,38 +63,29 @@ class LocalLauncher(BasicLauncher):
                 raise
             raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
 
-    def _launch(self, sweep: Path, jobs: list[Job], upload: Upload, is_first: bool) -> list[JobReturn]:
-        changes = write_sweep(sweep, jobs)
+    def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
+        assert self.config is not None
+        changes = write_sweep(sweep, jobs, is_whole=self.part_of is None)
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
         ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
-        log.info(f"{short(sweep)}: {len(trials)} trials" + (f", {len(ended)} of them ended before" if ended else ""))
+        pruning = Pruning(self.config.hydra.sweeper.get("pruner"), sweep, trials[0].cfg)
+        if self.part_of is None:
+            earlier = f", {len(ended)} of them ended before" if ended else ""
+            log.info(f"{short(sweep)}: {len(trials)} trials{earlier}")
         if len(ended) < len(trials):
             with heavy_imports():  # torch is imported here, once every config is known to be right
                 from src.sweep.running import run_jobs
 
-            run_jobs(sweep, trials, ended, None if self.stack_size == "auto" else int(self.stack_size))
+            size = None if self.stack_size == "auto" else int(self.stack_size)
+            run_jobs(sweep, trials, ended, size, pruning, self.part_of)
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
-        sweep_summary(list(records.values()), trials[0].cfg.objective, sweep, Console())
-        _track(sweep, trials, records, upload, anything_new=len(ended) < len(trials))
+        if self.part_of is None:
+            end_sweep(sweep, trials[0].cfg, records, anything_new=len(ended) < len(trials))
         failure = _failure(sweep, list(records.values()))
         return [_returned(job, records[job.key], failure) for job in jobs]
-
-
-def _track(sweep: Path, trials: Sequence[Job], records: dict[str, Record], upload: Upload, anything_new: bool) -> None:
-    """The sweep's own W&B run, and the end of the upload; whatever goes wrong in it, the sweep has come out."""
-    cfg = trials[0].cfg
-    try:
-        if anything_new and cfg.tracking.mode != "disabled":
-            # What the report computes and writes is told here: its best setting, its table, its files.
-            columns, rows = settings_table(list(records.values()), cfg.objective)
-            best = dict(zip(columns, rows[0], strict=True)) if rows else {}
-            track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files=[])
-        settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, upload)
-    except Exception as error:
-        log.warning("W&B: %s; the sweep's records have everything", error)
 
 
 def _check_stack_size(size: int | str) -> None:

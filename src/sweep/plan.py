@@ -4,7 +4,8 @@ import json
 from collections.abc import Collection, Sequence
 from itertools import pairwise
 
-from src.config import TARGETS, Config
+from src.config import Config
+from src.groups import TARGETS
 from src.sweep.jobs import Job
 
 _STACKABLE = {

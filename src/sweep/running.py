@@ -14,18 +14,26 @@ from src import record as records
 from src.errors import ConfigError, Interrupted
 from src.fit_stack import Trial, fit_stack, room
 from src.progress import SweepProgress
-from src.record import Record
+from src.ranking import same_for_all
+from src.record import Prune, Record
 from src.run import fit, resume
-from src.summary import same_for_all
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
+from src.sweep.pruning import Pruning
 
 log = logging.getLogger(__name__)
 _TAIL = 30  # lines of a failed process that are shown
 
 
-def run_jobs(sweep: Path, trials: Sequence[Job], ended: set[str], stack_size: int | None) -> None:
+def run_jobs(
+    sweep: Path,
+    trials: Sequence[Job],
+    ended: set[str],
+    stack_size: int | None,
+    pruning: Pruning,
+    part_of: tuple[int, int] | None,
+) -> None:
     """Trains every trial that has not ended; each leaves its record.
 
     Args:
@@ -33,14 +41,19 @@ def run_jobs(sweep: Path, trials: Sequence[Job], ended: set[str], stack_size: in
         trials: all of the sweep's, each with a key of its own.
         ended: keys of those that ended in an earlier launch.
         stack_size: the most trials of a stack, None for as many as memory takes.
+        pruning: which trials are dropped.
+        part_of: where these are one round of a sweep, the trials of the rounds before and of all.
 
     Raises:
         Interrupted: where a signal stopped the sweep.
         OSError: where the disk is full.
     """
     objective, hidden = trials[0].cfg.objective, same_for_all([job.overrides for job in trials])
-    progress = SweepProgress(objective.metric, len(trials), len(ended), Console(), objective.direction, hidden)
-    running = Running(sweep, progress)
+    before, total = part_of or (0, len(trials))
+    progress = SweepProgress(
+        objective.metric, total, before + len(ended), Console(), objective.direction, hidden, stays=part_of is None
+    )
+    running = Running(sweep, progress, pruning)
     try:
         going_on = interrupted_stacks(stacks_under_way(sweep), trials, ended)
         for stack in going_on:
@@ -59,17 +72,18 @@ class Running:
     Args:
         sweep: the sweep folder.
         progress: the sweep's.
+        pruning: which trials are dropped.
     """
 
-    def __init__(self, sweep: Path, progress: SweepProgress) -> None:
-        self._sweep, self._progress = sweep, progress
+    def __init__(self, sweep: Path, progress: SweepProgress, pruning: Pruning) -> None:
+        self._sweep, self._progress, self._pruning = sweep, progress, pruning
         self._said: set[str] = set()
 
     def planned(self, group: list[Job], stack_size: int | None) -> list[list[Job]]:
         """A group's stacks; one that cannot be stacked goes trial by trial, and a line says why."""
         if len(group) == 1 or stack_size == 1:
             return [[job] for job in group]
-        fits, reason = 1, why_alone(group[0].cfg)
+        fits, reason = 1, why_alone(group[0].cfg) or self._pruning.why_alone
         if reason is None:
             try:
                 fits, reason = room(_trial(group[0]))
@@ -89,7 +103,7 @@ class Running:
         for job in stack:
             write_hydra_files(job)
         try:
-            fit_stack([_trial(job) for job in stack], checkpoint, self._progress)
+            fit_stack([_trial(job) for job in stack], checkpoint, self._progress, self._pruning.of_stack())
         except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too
             _raise_if_disk_is_full(error)
             log.debug("a stack failed", exc_info=True)
@@ -101,7 +115,7 @@ class Running:
 
     def _train_alone(self, job: Job) -> None:
         try:
-            record = _fit_alone(job)
+            record = _fit_alone(job, self._pruning.of_trial())
         except Exception as error:  # one failing trial fails alone; its record says why
             _raise_if_disk_is_full(error)
             record = _failed(job, error)
@@ -118,20 +132,20 @@ class Running:
             log.warning(text)
 
 
-def _fit_alone(job: Job) -> Record:
+def _fit_alone(job: Job, prune: Prune | None) -> Record:
     """One trial by itself: on from its checkpoint if it was begun, in a process of its own if it needs several."""
     write_hydra_files(job)
     earlier = earlier_record(job)
     if needs_processes(job.cfg):
         return _fit_in_processes(job)
     if earlier is None:
-        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True)
+        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True, prune=prune)
     if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
         (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     # Whoever holds the sweep knows that no process trains it, even if one has the number of the one that did.
     earlier.stack, earlier.error = None, earlier.error or "interrupted"
     records.write(job.folder, earlier)
-    return resume(job.folder, quiet=True)
+    return resume(job.folder, quiet=True, prune=prune)
 
 
 def _fit_in_processes(job: Job) -> Record:

@@ -2,9 +2,15 @@
 
 import sys
 
-from tests.benchmarks import online, startup, steps, sweeps
+from tests.benchmarks import online, search, startup, steps, sweeps
 
-MEASUREMENTS = {"steps": steps.main, "startup": startup.main, "sweeps": sweeps.main, "online": online.main}
+MEASUREMENTS = {
+    "steps": steps.main,
+    "startup": startup.main,
+    "sweeps": sweeps.main,
+    "search": search.main,
+    "online": online.main,
+}
 
 for name in sys.argv[1:] or MEASUREMENTS:
     MEASUREMENTS[name]()

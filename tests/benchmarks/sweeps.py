@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median
 
 import wandb
-
 from src.record import read_history
 from src.tracking import LEAN
 from tests.benchmarks.table import save, spread
@@ -26,7 +25,11 @@ PLAIN = ["-m", "tests.benchmarks.plain_app", "-m"]
 
 def wall(command: list[str], trials: int, folder: str, *overrides: str) -> float:
     """Seconds that a sweep over seeds takes, from the start of its process to its end."""
-    words = [*command, f"seed=range({trials})", f"hydra.sweep.dir={folder}", *overrides]
+    return wall_of([*command, f"seed=range({trials})", f"hydra.sweep.dir={folder}", *overrides])
+
+
+def wall_of(words: list[str]) -> float:
+    """Seconds of `python <words>`."""
     started = time.perf_counter()
     subprocess.run([sys.executable, *words], cwd=ROOT, check=True, capture_output=True, env=os.environ | _QUIET)
     return time.perf_counter() - started

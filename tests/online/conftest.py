@@ -63,8 +63,8 @@ class User:
             text=True,
             timeout=120,
         )
-        os.close(ours)
-        os.close(terminal)
+        for end in (ours, terminal):
+            os.close(end)
         return Done(done.returncode, done.stdout, done.stderr)
 
     def seconds_after_training(self) -> float:

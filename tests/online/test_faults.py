@@ -130,7 +130,7 @@ def test_uploader_ends_with_a_training_that_is_killed(
     assert process.stdin is not None
     assert process.stdout is not None
     process.stdin.close()  # as when the training is gone
-    assert process.wait(5) == 1
+    assert process.wait(3) == 1  # before the server has been waited for
     process.stdout.close()
 
 

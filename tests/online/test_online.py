@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 from src.record import read, read_history
@@ -50,7 +51,10 @@ def test_sweep_arrives_with_a_run_that_sums_it_up(user: User, server: Server) ->
         assert record.wandb["url"] == f"{server.url}/someone/tandem/runs/{run.name}"
     summary = server.runs[json.loads((sweep / "wandb.json").read_text())["id"]]
     assert (summary.about["jobType"], summary.about["groupName"]) == ("sweep", sweep.name)
-    assert summary.summary["seeds"] == 2
+    table = pl.read_csv(sweep / "table.csv").filter(pl.col("setting_rank") == 1).row(0, named=True)
+    told = {"trials": "setting_trials", "val/loss mean": "setting_mean", "val/loss std": "setting_std"}
+    told |= {"val/loss low": "setting_ci_low", "val/loss high": "setting_ci_high"}
+    assert {name: summary.summary[name] for name in told} == {name: table[column] for name, column in told.items()}
     best = min(summary.summary[name] for name in summary.summary if name.endswith("mean"))
     means = [sum(r.objective or 0 for r in trials.values() if lr in r.overrides) / 2
              for lr in ("optimizer.lr=0.001", "optimizer.lr=0.01")]  # fmt: skip
@@ -64,7 +68,7 @@ def test_sweep_that_goes_on_sums_up_in_the_same_run(user: User, server: Server) 
         assert user.train("-m", "sweep.name=mine", seeds).returncode == 0
     assert len(server.runs) == 4
     summaries = [run for run in server.runs.values() if run.about["jobType"] == "sweep"]
-    assert [run.summary["seeds"] for run in summaries] == [3]
+    assert [run.summary["trials"] for run in summaries] == [3]
 
 
 @pytest.mark.soak

@@ -12,7 +12,7 @@ from src.record import Record, read
 from tests.conftest import ROOT
 
 fresh = multiprocessing.get_context("forkserver")
-fresh.set_forkserver_preload(["src.run", "src.sweep.running"])
+fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page"])
 SHORT = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "tracking=disabled")
 BROKEN_TORCH = "raise SystemExit('torch was imported')\n"
 
@@ -94,8 +94,10 @@ def records_of(sweep: Path) -> dict[str, Record]:
 
 def contents(sweep: Path) -> dict[Path, tuple[bytes, int]]:
     """Every file of every trial, with the time of its last change."""
-    files = [path for path in sweep.glob("*/**/*") if path.is_file() and path.parent.name != "stacks"]
-    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in files}
+    files = [path for path in sweep.glob("*/**/*") if path.is_file()]
+    own = ("stacks", "wandb")  # the sweep's, and no trial's
+    trials = [path for path in files if path.relative_to(sweep).parts[0] not in own]
+    return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in trials}
 
 
 def bring_nets(folder: Path) -> str:

@@ -12,8 +12,9 @@ from rich.console import Console
 
 from src.config import Objective
 from src.progress import SweepProgress
+from src.ranking import ranked, same_for_all
 from src.record import Record
-from src.summary import ranked, same_for_all, sweep_summary
+from src.summary import sweep_summary
 from tests.conftest import composed
 
 LOSS, R2 = Objective("val/loss", "minimize"), Objective("val/r2", "maximize")
@@ -119,14 +120,18 @@ def test_settings_that_differ_in_seed_alone_are_one_line_with_mean_and_deviation
     sweep_summary(records, LOSS, tmp_path, console)
     lines = [line for line in written(console).splitlines() if "±" in line]
     assert [line.replace("│", " ").split() for line in lines] == [
-        ["optimizer.lr=1", "3", "2.0000", "±", "1.0000", "2.0000", "±", "1.0000"],
-        ["optimizer.lr=3", "3", "4.0000", "±", "1.0000", "4.0000", "±", "1.0000"],
+        ["lr=1", "3", "2.0000", "±", "1.0000", "-0.4841", "to", "4.4841", "2.0000"],
+        ["lr=3", "3", "4.0000", "±", "1.0000", "1.5159", "to", "6.4841", "4.0000"],
     ]
 
 
 def test_best_is_the_largest_where_more_is_better() -> None:
     records = [trial(value, f"optimizer.lr={value}", "seed=0") for value in (0.1, 0.7, 0.4)]
-    assert [name for name, _ in ranked(records, R2)] == ["optimizer.lr=0.7", "optimizer.lr=0.4", "optimizer.lr=0.1"]
+    assert [setting.name for setting in ranked(records, R2)] == [
+        "optimizer.lr=0.7",
+        "optimizer.lr=0.4",
+        "optimizer.lr=0.1",
+    ]
 
 
 def test_setting_with_a_failed_trial_comes_after_the_whole_ones_and_counts_what_it_has(tmp_path: Path) -> None:
@@ -134,7 +139,7 @@ def test_setting_with_a_failed_trial_comes_after_the_whole_ones_and_counts_what_
     whole = [trial(0.5, "optimizer.lr=2", f"seed={seed}") for seed in (0, 1)]
     console = Console(file=io.StringIO(), width=80)
     sweep_summary([*lucky, *whole], LOSS, tmp_path, console)
-    assert [name for name, _ in ranked([*lucky, *whole], LOSS)] == ["optimizer.lr=2", "optimizer.lr=1"]
+    assert [setting.name for setting in ranked([*lucky, *whole], LOSS)] == ["optimizer.lr=2", "optimizer.lr=1"]
     assert "1 of 2" in written(console)
     assert "4 trials: 3 finished, 1 failed" in written(console)
     assert "python -m src.resume" in written(console), "a failed trial can be trained again"

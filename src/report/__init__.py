@@ -1,0 +1,1 @@
+"""Records to table to plots to page; reads what runs have left and never imports torch."""

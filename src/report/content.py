@@ -1,0 +1,199 @@
+"""What a page says beside its plots: cards, the settings' table, the trials' rows, where it all comes from."""
+
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import polars as pl
+import yaml
+
+from src.ranking import Setting, best_trial, leaves, shown, spread
+from src.record import Record
+from src.report.folders import Sweep
+from src.summary import SHOWN
+
+HOW_IT_COUNTS = (
+    "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the mean's 95 % "
+    "interval by Student's t. Every trial with an objective counts, by its best epoch, also one that diverged or "
+    "was pruned later. Settings of which any trial did not finish stand after those of which all did. The best of "
+    "many settings looks better than it is: the test split, which chose nothing, says how good it is. The trials of a "
+    "stack take the stack's time."
+)
+
+
+@dataclass(frozen=True)
+class Card:
+    """A number and what it is."""
+
+    label: str
+    value: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a sweep or a run comes from."""
+
+    title: str
+    facts: list[tuple[str, str]]
+    config: str
+    config_title: str
+
+
+def state_counts(sweeps: Sequence[Sweep]) -> list[tuple[str, int]]:
+    """How many trials are in each state; `waiting` are those without a record yet."""
+    counts = Counter(record.status for sweep in sweeps for record in sweep.records)
+    waiting = sum(sweep.num_waiting for sweep in sweeps)
+    return [*counts.most_common(), *([("waiting", waiting)] if waiting else [])]
+
+
+def sweep_cards(sweep: Sweep) -> list[Card]:
+    """What came out of a sweep, in a few numbers."""
+    best = next((setting for setting in sweep.settings if setting.score.num), None)
+    metric = sweep.objective.metric
+    if best is None:
+        first = [Card("Best setting", "none yet", "no trial has an objective")]
+    else:
+        trial = best_trial(best, sweep.objective)
+        detail = f"best trial {trial.key}: {shown(trial.objective)}" if trial and trial.objective is not None else ""
+        interval = f"95 % interval {best.score.interval}" if best.score.interval else "one trial"
+        first = [
+            Card("Best setting", best.short, detail),
+            Card(f"{metric} ({sweep.objective.direction})", str(best.score), interval),
+        ]
+        if r2 := str(spread(record.metrics.get("test/r2") for record in best.trials)):
+            first.append(Card("test/r2 of the best setting", r2))
+    size = f"{len(sweep.settings)} settings" if len(sweep.settings) != 1 else "one setting"
+    return [*first, Card("Trials", str(len(sweep.records)), size), Card("Time", duration(time_taken(sweep.records)))]
+
+
+def run_cards(run: Sweep) -> list[Card]:
+    """What came out of a run."""
+    record = run.records[0]
+    value = "none" if record.objective is None else shown(record.objective)
+    epoch = record.timing.get("best_epoch")
+    steps = record.timing.get("steps")
+    rate = f"{record.timing['steps_per_second']:g} a second" if "steps_per_second" in record.timing else ""
+    return [
+        Card(
+            f"{run.objective.metric} ({run.objective.direction})", value, "" if epoch is None else f"in epoch {epoch}"
+        ),
+        Card("Status", record.status, record.error or ""),
+        Card("Time", duration(record.timing.get("seconds"))),
+        *([Card("Steps", str(steps), rate)] if steps is not None else []),
+    ]
+
+
+def metric_rows(record: Record) -> list[list[str]]:
+    """A run's metrics: splits as rows, the first row names the columns."""
+    found = [name.partition("/") for name in record.metrics if "/" in name and not name.startswith("trainer/")]
+    splits, names = (list(dict.fromkeys(parts[place] for parts in found)) for place in (0, 2))
+    values = [[record.metrics.get(f"{split}/{name}") for name in names] for split in splits]
+    cells = [["" if value is None else shown(value) for value in row] for row in values]
+    return [["split", *names], *([split, *row] for split, row in zip(splits, cells, strict=True))] if splits else []
+
+
+def setting_rows(sweeps: Sequence[Sweep]) -> tuple[list[str], list[list[str]]]:
+    """The settings' table: its columns and rows, of several sweeps with a column that names the sweep."""
+    metric = sweeps[0].objective.metric
+    columns = ["sweep" if len(sweeps) > 1 else "#", "setting", "trials", metric, "95 % interval", "test/r2", "time"]
+    rows = [
+        [sweep.name if len(sweeps) > 1 else str(place), *_setting_row(setting)]
+        for sweep in sweeps
+        for place, setting in enumerate(sweep.settings[: max(1, SHOWN // len(sweeps))], start=1)
+    ]
+    return columns, rows
+
+
+def _setting_row(setting: Setting) -> list[str]:
+    counts = Counter(record.status for record in setting.trials)
+    num = str(len(setting.trials))
+    broken = "" if setting.is_whole else f" ({', '.join(f'{count} {state}' for state, count in counts.most_common())})"
+    r2 = spread(record.metrics.get("test/r2") for record in setting.trials)
+    seconds = duration(time_taken(setting.trials))
+    return [setting.short, num + broken, str(setting.score), setting.score.interval, str(r2), seconds]
+
+
+def time_taken(records: Sequence[Record]) -> float | None:
+    """Seconds from the first start to the last end; None where no trial says when it started."""
+    timings = [record.timing for record in records if isinstance(record.timing.get("started"), str)]
+    spans = [(datetime.fromisoformat(timing["started"]), float(timing.get("seconds") or 0)) for timing in timings]
+    if not spans:
+        return None
+    return (
+        max(start + timedelta(seconds=long) for start, long in spans) - min(start for start, _ in spans)
+    ).total_seconds()
+
+
+def duration(seconds: float | None) -> str:
+    """Such as `0.3 s`, `4 min 10 s` or `2 h 5 min`."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def trial_rows(table: pl.DataFrame, metric: str) -> dict[str, Any]:
+    """The trials as the page's script reads them: `columns` (name and kind) and `rows`.
+
+    The folder and the W&B run are links; only web addresses are followed.
+    """
+    own = [name for name in table.columns[: table.columns.index("objective")] if name != "key"]
+    tested = [name for name in table.columns if name.split("/")[0] in ("val", "test") and name != metric]
+    tested.sort(key=lambda name: not name.startswith("test/"))
+    shown = [*own, "objective", *tested[:5], "seconds"]
+    kinds = {name: "number" if table[name].dtype.is_numeric() else "text" for name in shown} | {"status": "status"}
+    names = leaves(own) | {"objective": metric}
+    columns = [{"name": names.get(name, name), "kind": kinds[name]} for name in shown]
+    columns.insert(0, {"name": "folder", "kind": "link"})
+    folders = table.select("key", "folder").iter_rows()
+    values = table.select(shown).with_columns(pl.col(pl.Float64).round_sig_figs(6)).iter_rows()
+    rows = [[_folder(*folder), *row] for folder, row in zip(folders, values, strict=True)]
+    if any(table["wandb_url"].drop_nulls()):
+        columns.append({"name": "W&B", "kind": "link"})
+        links = zip(table["wandb_id"], table["wandb_url"], strict=True)
+        rows = [[*row, _web(*link)] for row, link in zip(rows, links, strict=True)]
+    return {"columns": columns, "rows": rows}
+
+
+def _folder(key: str, folder: str) -> dict[str, str]:
+    return {"text": key, "href": f"./{quote(folder)}/"}
+
+
+def _web(text: str | None, url: str | None) -> dict[str, str] | None:
+    if url is None:
+        return None
+    return {"text": text or url, "href": url if url.startswith(("https://", "http://")) else ""}
+
+
+def source(sweep: Sweep, title: str) -> Source:
+    """The command, the code, the packages and the machine."""
+    came = sweep.provenance
+    git = came.get("git") or {}
+    code = f"{git.get('sha')}{', with changes: ' + ', '.join(git.get('changed', [])) if git.get('dirty') else ''}"
+    devices = Counter(str(record.provenance["device"]) for record in sweep.records if record.provenance.get("device"))
+    packages = " · ".join(f"{name} {version}" for name, version in (came.get("packages") or {}).items())
+    tracked = Counter(str(record.wandb["mode"]) for record in sweep.records if record.wandb.get("mode"))
+    facts = {
+        "Command": came.get("command") or shlex.join(sweep.argv),
+        "Folder": str(sweep.folder),
+        "Started": min((str(record.timing.get("started") or "~") for record in sweep.records), default="").strip("~"),
+        "Git commit": code if git else "outside a git checkout",
+        "Python": str(came.get("python", "")),
+        "Packages": packages,
+        "Device": ", ".join(devices),
+        "Machine": " · ".join(str(came[name]) for name in ("host", "platform", "cpu") if came.get(name)),
+        "Cores": str(came.get("cores") or ""),
+        "W&B": ", ".join(f"{count} {mode}" for mode, count in tracked.items()),
+        "Tags": ", ".join(map(str, (sweep.config.get("tracking") or {}).get("tags") or [])),
+    }
+    config = yaml.dump(sweep.config, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+    name = "Resolved config" if sweep.is_run else "Resolved config of the first trial"
+    kept = [(label, value) for label, value in facts.items() if value]
+    return Source(title, kept, config if sweep.config else "", name)

@@ -1,0 +1,136 @@
+"""What lies in a run's or a sweep's folder, read as it is at this moment: trials may still be running."""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from src import record as records
+from src.config import Objective
+from src.errors import ConfigError
+from src.ranking import Setting, ranked
+from src.record import Record
+
+
+@dataclass
+class Sweep:
+    """A sweep's records, or a single run's.
+
+    Attributes:
+        folder: where they lie.
+        name: what it is called in the report.
+        records: of every trial that left one, in the order of the sweep.
+        is_run: whether it is a single run.
+        config: the first trial's resolved config, empty where there is none.
+        argv: what was typed after `python -m src.train`.
+        provenance: of the sweep's last launch, or of the run.
+        num_waiting: trials that were asked for and have no record yet.
+        unreadable: folders inside whose record cannot be read.
+    """
+
+    folder: Path
+    name: str
+    records: list[Record]
+    is_run: bool = False
+    config: dict[str, Any] = field(default_factory=dict)
+    argv: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+    num_waiting: int = 0
+    unreadable: list[str] = field(default_factory=list)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """What its trials are compared by."""
+        chosen = self.config.get("objective")
+        chosen = chosen if isinstance(chosen, dict) else {}
+        return Objective(str(chosen.get("metric", "objective")), str(chosen.get("direction", "minimize")))
+
+    @cached_property
+    def settings(self) -> list[Setting]:
+        """Its settings, the best first."""
+        return ranked(self.records, self.objective)
+
+    def trial_folder(self, record: Record) -> Path:
+        """Where a trial lies."""
+        return self.folder if self.is_run else self.folder / record.key
+
+
+def read_folders(folders: Sequence[Path]) -> list[Sweep]:
+    """Reads every folder, each once.
+
+    Raises:
+        ConfigError: where one is neither a run's nor a sweep's.
+    """
+    sweeps = [_read(folder) for folder in dict.fromkeys(folder.resolve() for folder in folders)]
+    names = [sweep.name for sweep in sweeps]
+    for sweep in sweeps:
+        if names.count(sweep.name) > 1:  # two folders of one name are told apart by where they lie
+            sweep.name = os.path.relpath(sweep.folder)
+    return sweeps
+
+
+def _read(folder: Path) -> Sweep:
+    if not folder.is_dir():
+        raise ConfigError("there is no such folder", str(folder), "ls outputs/sweeps outputs/runs")
+    if (folder / "record.json").is_file():
+        record = records.read(folder)
+        return Sweep(folder, folder.name, [record], True, _config(folder), provenance=record.provenance)
+    left = _json(folder / "sweep.json")
+    places = sorted(Path(entry.path) for entry in os.scandir(folder) if _is_trial(entry))
+    sweep = _sweep(folder, left, places)
+    if not left and not sweep.records:
+        law = f"{folder} is neither a run folder nor a sweep folder: no record.json and no sweep.json can be read in it"
+        raise ConfigError(law, remedy="ls outputs/sweeps outputs/runs")
+    return sweep
+
+
+def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:
+    found, unreadable = {}, []
+    for place in places:
+        try:
+            found[place.name] = _trial(place)
+        except (ConfigError, AttributeError):
+            unreadable.append(place.name)
+    asked = [str(key) for key in left.get("keys", [])]
+    order = {key: position for position, key in enumerate(asked)}
+    trials = sorted(found.items(), key=lambda item: order.get(item[0], len(order)))
+    source = left.get("provenance") or next((record.provenance for _, record in trials), {})
+    sweep = Sweep(folder, folder.name, [record for _, record in trials], provenance=source, unreadable=unreadable)
+    sweep.config = next((config for key, _ in trials if (config := _config(folder / key))), {})
+    sweep.argv = [str(word) for word in left.get("argv", [])]
+    sweep.num_waiting = sum(key not in found and key not in unreadable for key in asked)
+    return sweep
+
+
+def _trial(folder: Path) -> Record:
+    record = records.read(folder)
+    record.key = folder.name  # in a folder of runs, the time stands before the key
+    if git := record.provenance.get("git"):
+        git.pop("diff", None)  # as long as the change itself, once for every trial
+    return record
+
+
+def _is_trial(entry: "os.DirEntry[str]") -> bool:
+    return entry.is_dir() and os.path.isfile(os.path.join(entry.path, "record.json"))
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    """A run's resolved config; empty where it cannot be read."""
+    try:
+        loaded = yaml.load((folder / ".hydra" / "config.yaml").read_bytes(), yaml.CSafeLoader)
+    except (OSError, ValueError, yaml.YAMLError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        loaded = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return loaded if isinstance(loaded, dict) else {}

@@ -1,0 +1,132 @@
+"""Dropping trials that fall behind: what the sweeper's pruner means for a stack, and for a trial alone."""
+
+import math
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from src import record as records
+from src.config import Config, Objective
+from src.errors import ConfigError
+from src.halving import Halving
+from src.naming import without_seed
+from src.record import Prune
+
+_HALVING = "src.halving.Halving"
+
+
+class Pruning:
+    """A sweep's pruner. What it knows of the trials before, it reads from their records.
+
+    Args:
+        settings: of the pruner, as they are configured.
+        sweep: the sweep folder.
+        cfg: the config of any trial.
+
+    Raises:
+        ConfigError: where the settings are wrong.
+    """
+
+    def __init__(self, settings: Mapping[str, Any] | None, sweep: Path, cfg: Config) -> None:
+        self._settings = {name: value for name, value in (settings or {}).items() if value is not None}
+        self._sweep, self._objective, self._max_epochs = sweep, cfg.objective, cfg.trainer.max_epochs
+        self.drops = "_target_" in self._settings
+        if self.drops:
+            self._check()
+
+    @property
+    def why_alone(self) -> str | None:
+        """Why trials cannot be stacked under this pruner."""
+        stacks = not self.drops or self._settings["_target_"] == _HALVING
+        return None if stacks else f"a stack does not honour pruner {self._settings['_target_']}"
+
+    def of_stack(self) -> Halving | None:
+        """What a stack compares its trials by, knowing those that ended before it."""
+        if not self.drops:
+            return None
+        halving = self._halving()
+        for curve in self._curves():
+            for rung in halving.rungs:
+                if rung <= len(curve):
+                    halving.add(rung, [curve[rung - 1]])
+        return halving
+
+    def of_trial(self) -> Prune | None:
+        """What decides for a trial that trains alone."""
+        if not self.drops:
+            return None
+        if self._settings["_target_"] != _HALVING:
+            return self._optuna_decides()
+        halving = self.of_stack()
+        assert halving is not None
+        return lambda epochs, value: epochs in halving.rungs and not halving.going_on(epochs, [value])[0]
+
+    def _halving(self) -> Halving:
+        sign = 1 if self._objective.direction == "minimize" else -1
+        settings = {name: value for name, value in self._settings.items() if name != "_target_"}
+        return Halving(settings["eta"], settings.get("min_epochs"), int(self._max_epochs or 0), sign)
+
+    def _curves(self) -> list[list[float]]:
+        """The curves of the settings that ended before, each the mean of its seeds."""
+        settings: dict[tuple[str, ...], list[list[float]]] = {}
+        for path in sorted(self._sweep.glob("*/record.json")):
+            record = _read(path.parent, path.stat().st_mtime_ns)
+            if record.has_ended and (curve := best_so_far(path.parent, self._objective)):
+                settings.setdefault(without_seed(record.overrides), []).append(curve)
+        return [[mean(values) for values in zip(*curves, strict=False)] for curves in settings.values()]
+
+    def _optuna_decides(self) -> Prune:
+        """One of Optuna's own pruners, in a study of the trials that ended before."""
+        import optuna
+        from hydra.utils import instantiate
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        sampler = optuna.samplers.RandomSampler(seed=0)
+        minimize = self._objective.direction == "minimize"
+        study = optuna.create_study(
+            sampler=sampler, pruner=instantiate(self._settings), direction="minimize" if minimize else "maximize"
+        )
+        for curve in self._curves():
+            steps = dict(enumerate(curve, start=1))
+            study.add_trial(optuna.trial.create_trial(value=curve[-1], intermediate_values=steps))
+        trial = study.ask()
+
+        def prune(epochs: int, value: float) -> bool:
+            trial.report(value, epochs)
+            return trial.should_prune()
+
+        return prune
+
+    def _check(self) -> None:
+        if not self._max_epochs or self._max_epochs < 1:
+            law = "hydra/sweeper/pruner compares trials after so many epochs: it needs trainer.max_epochs"
+            raise ConfigError(law, self._max_epochs, "trainer.max_epochs=100")
+        if self._settings["_target_"] != _HALVING:
+            return
+        for name, least in (("eta", 2), ("min_epochs", 1)):
+            value = self._settings.get(name)
+            if value is not None and not (isinstance(value, int) and value >= least):
+                law = f"hydra.sweeper.pruner.{name} must be a whole number at least {least}"
+                raise ConfigError(law, value, f"hydra.sweeper.pruner.{name}=3")
+
+
+def best_so_far(folder: Path, objective: Objective) -> list[float]:
+    """A trial's curve: after each epoch the best objective up to it, infinitely bad while there is none."""
+    better, worst = (min, math.inf) if objective.direction == "minimize" else (max, -math.inf)
+    curve: list[float] = []
+    for row in _history(folder):
+        values = [value for value in (row.get(objective.metric), *curve[-1:]) if value is not None and value == value]
+        curve.append(better(values, default=worst))
+    return curve
+
+
+@cache
+def _history(folder: Path) -> list[records.Row]:
+    return records.read_history(folder)
+
+
+@cache
+def _read(folder: Path, changed: int) -> records.Record:
+    return records.read(folder)

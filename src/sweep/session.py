@@ -1,0 +1,93 @@
+"""What frames a sweep, however often its sweeper launches: one owner, signals, and a common end."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from src.config import Config
+from src.ranking import Setting, ranked
+from src.record import Record
+from src.summary import short, sweep_summary
+from src.sweep.folder import sole_owner
+from src.sweep.signals import stoppable
+from src.sweep_tracking import settle, track_sweep
+from src.tracking import shared_upload
+from src.upload import Upload
+
+if TYPE_CHECKING:
+    from src.report.write import Report
+
+log = logging.getLogger(__name__)
+_open: dict[Path, Upload] = {}
+
+
+@contextmanager
+def session(sweep: Path, resume: str) -> Iterator[None]:
+    """Holds the sweep folder, listens to signals and uploads; a launch within a sweeper's session is part of it.
+
+    Args:
+        sweep: the sweep folder.
+        resume: the command that goes on with the sweep.
+
+    Raises:
+        ConfigError: where another process works in the folder.
+        Interrupted: where a signal stopped the sweep.
+    """
+    if sweep in _open:
+        yield
+        return
+    with sole_owner(sweep), stoppable(resume), shared_upload(sweep) as upload:
+        _open[sweep] = upload
+        try:
+            yield
+        finally:
+            del _open[sweep]
+
+
+def end_sweep(
+    sweep: Path, cfg: Config, records: Mapping[str, Record], anything_new: bool, more: Sequence[str] = ()
+) -> None:
+    """Writes the report, says what came out, and ends the tracking; within a session.
+
+    Args:
+        sweep: the sweep folder.
+        cfg: the config of any trial.
+        records: of the trials that were asked for, by their keys.
+        anything_new: whether one of them was trained in this session.
+        more: commands to type next.
+    """
+    report = _report(sweep)
+    told = report.sweeps[0].records if report else list(records.values())  # all that lie in the folder
+    sweep_summary(told, cfg.objective, sweep, Console(), report.page if report else None, more)
+    files = [report.page, report.table_files[0]] if report else []
+    try:
+        if anything_new and cfg.tracking.mode != "disabled":
+            columns, rows = _table(ranked(told, cfg.objective), cfg.objective.metric)
+            best = dict(zip(columns, rows[0], strict=True)) if rows else {}
+            track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
+        settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, _open[sweep])
+    except Exception as error:  # the trials have come out, whatever goes wrong here
+        log.warning(f"W&B: {error}; the sweep's records have everything")
+
+
+def _table(settings: Sequence[Setting], metric: str) -> tuple[list[str], list[list[Any]]]:
+    """What W&B is told of the settings: the same numbers as the report's."""
+    columns = ["setting", "trials", *(f"{metric} {name}" for name in ("mean", "std", "low", "high"))]
+    scores = [(setting, setting.score) for setting in settings]
+    return columns, [[setting.name, s.num, s.mean, s.std, s.low, s.high] for setting, s in scores]
+
+
+def _report(sweep: Path) -> "Report | None":
+    """Writes the sweep's report; None where that fails, since the trials are worth more."""
+    try:
+        from src.report.write import write_report  # plotly is slow to import
+
+        return write_report([sweep])
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        log.warning(f"the report was not written: {reason}; python -m src.report {short(sweep)}")
+        return None

@@ -1,0 +1,163 @@
+"""A study and its suggestions: Optuna's memory, rebuilt from the records that the suggestions' trials left."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+
+import optuna
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from src import record as records
+from src.config import Objective
+from src.errors import ConfigError
+from src.naming import without_seed
+from src.ranking import BOOKKEEPING
+from src.record import Record
+from src.sweep.pruning import best_so_far
+from src.sweep.space import Space, Values
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@dataclass
+class Suggestion:
+    """One point of the search space and the trials that train it, one for each seed.
+
+    Attributes:
+        values: by the key as it is typed.
+        overrides: the same as they are typed.
+        records: of its trials, as far as they were begun.
+        folders: of the records.
+    """
+
+    values: Values
+    overrides: list[str]
+    records: list[Record] = field(default_factory=list)
+    folders: list[Path] = field(default_factory=list)
+
+
+@dataclass
+class Outcome:
+    """What Optuna is told of a suggestion.
+
+    Attributes:
+        state: complete, pruned or failed.
+        values: the mean over its seeds, one for each objective; None where it failed.
+        curve: the mean over its seeds of the objective of the best epoch so far.
+        about: what else is kept: the keys, the standard deviation over seeds.
+    """
+
+    state: TrialState
+    values: list[float] | None
+    curve: list[float]
+    about: dict[str, Any]
+
+    def frozen(self, suggestion: Suggestion, space: Space) -> FrozenTrial:
+        """The same as a trial that Optuna has not asked for."""
+        return create_trial(
+            state=self.state,
+            params=dict(suggestion.values),
+            distributions=space.distributions,
+            values=self.values if self.state == TrialState.COMPLETE else None,
+            intermediate_values=dict(enumerate(self.curve, start=1)),
+            user_attrs=self.about,
+        )
+
+
+def outcome(suggestion: Suggestion, objective: Objective, metrics: Sequence[str]) -> Outcome:
+    """What became of a suggestion all of whose trials have ended.
+
+    One seed that failed or diverged makes it a failed one, one that was pruned a pruned one.
+
+    Args:
+        suggestion: with its records.
+        objective: what a run is judged by.
+        metrics: the study's objectives.
+    """
+    states = {record.status for record in suggestion.records}
+    table = [[_value(record, objective, metric) for metric in metrics] for record in suggestion.records]
+    sound = not states & {"failed", "diverged"} and all(math.isfinite(value) for row in table for value in row)
+    columns = list(zip(*table, strict=True))
+    about: dict[str, Any] = {"keys": [record.key for record in suggestion.records]}
+    if not sound:
+        return Outcome(TrialState.FAIL, None, [], about)
+    about |= {f"std of {m}": stdev(c) for m, c in zip(metrics, columns, strict=True) if len(c) > 1}
+    curves = zip(*(best_so_far(folder, objective) for folder in suggestion.folders), strict=False)
+    state = TrialState.PRUNED if "pruned" in states else TrialState.COMPLETE
+    return Outcome(state, [mean(column) for column in columns], [mean(values) for values in curves], about)
+
+
+def directions(metrics: Sequence[str]) -> list[StudyDirection]:
+    """What is better in each objective."""
+    return [StudyDirection.MAXIMIZE if metric.endswith("r2") else StudyDirection.MINIMIZE for metric in metrics]
+
+
+def recorded(sweep: Path, space: Space) -> list[Suggestion]:
+    """The suggestions that earlier launches left, in the order in which they were made.
+
+    Those outside the space, or with other fixed settings, are left out.
+    """
+    found: dict[tuple[str, ...], Suggestion] = {}
+    fixed = _trained(space.fixed)
+    for folder in _folders(sweep):
+        record = records.read(folder)
+        values = space.values(record.overrides)
+        own = [text for text in without_seed(record.overrides) if text.split("=")[0] not in space.distributions]
+        if values is None or _trained(own) != fixed:
+            continue
+        texts = space.overrides(values)
+        suggestion = found.setdefault(tuple(texts), Suggestion(values, texts))
+        suggestion.records.append(record)
+        suggestion.folders.append(folder)
+    return list(found.values())
+
+
+def export(study: optuna.Study, trials: Sequence[FrozenTrial], storage: str, name: str) -> None:
+    """Copies what is new of a study to an Optuna storage, for `optuna-dashboard`.
+
+    Args:
+        study: the study.
+        trials: all of its trials.
+        storage: a database URL such as `sqlite:///study.db`, or the path of a journal file.
+        name: of the copy.
+
+    Raises:
+        ConfigError: where the storage cannot be written.
+    """
+    try:
+        place = storage if "://" in storage else _journal(storage)
+        copy = optuna.create_study(storage=place, study_name=name, directions=study.directions, load_if_exists=True)
+        copy.add_trials(trials[len(copy.get_trials(deepcopy=False)) :])
+    except Exception as error:  # SQLAlchemy's, the file system's, Optuna's
+        law = "hydra.sweeper.storage must be a database's URL or a journal file that can be written"
+        raise ConfigError(law, " ".join(str(error).split()), "hydra.sweeper.storage=sqlite:///study.db") from error
+
+
+def _journal(path: str) -> Any:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    return JournalStorage(JournalFileBackend(path))
+
+
+def _value(record: Record, objective: Objective, metric: str) -> float:
+    value = record.objective if metric == objective.metric else record.metrics.get(metric)
+    return math.nan if value is None else float(value)
+
+
+def _trained(overrides: Sequence[str]) -> set[str]:
+    return {text for text in without_seed(overrides) if not BOOKKEEPING.match(text)}
+
+
+def _folders(sweep: Path) -> list[Path]:
+    """The trials' folders in the order in which they were asked for."""
+    path = sweep / "sweep.json"
+    keys: Mapping[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
+    order = {key: place for place, key in enumerate(keys.get("keys", []))}
+    found = [path.parent for path in sweep.glob("*/record.json")]
+    return sorted(found, key=lambda folder: (order.get(folder.name, len(order)), folder.name))
