@@ -59,9 +59,10 @@ class Upload:
         Args:
             limit: seconds after which it is over in any case.
         """
-        process, self._process = self._process, None
-        if process is None:
+        if self._process is None:
             return Outcome(None, None, [])
+        self._write("\n")
+        process, self._process = self._process, None
         try:
             output, _ = process.communicate(timeout=limit)
         except subprocess.TimeoutExpired:

@@ -1,7 +1,8 @@
 """Uploads W&B logs in a process of its own: whatever a server does, the training does not wait for it.
 
-`src.upload` starts it and writes to its stdin the paths of logs to upload, one a line; the end of stdin says that no
-more will come, and comes also when the training is killed. It writes to its stdout, as JSON lines, who it is to the
+`src.upload` starts it and writes to its stdin the paths of logs to upload, one a line, and an empty line where no more
+will come. Stdin that ends without one is a training that was killed: this process ends too, for the training may be
+begun again at any moment, with an uploader of its own. It writes to its stdout, as JSON lines, who it is to the
 server and what went wrong. What has arrived is marked by a `.synced` file beside the log, which `wandb sync` writes.
 """
 
@@ -53,10 +54,12 @@ class Uploader:
 
     def _listen(self) -> None:
         for line in sys.stdin:
+            if not line.strip():
+                self._queue.put(None)
+                self._watch()
             self._logs.append(line.strip())
             self._queue.put(line.strip())
-        self._queue.put(None)
-        self._watch()
+        os._exit(1)
 
     def _watch(self) -> None:
         """Once no more will come: ends the process where nothing arrives any more."""

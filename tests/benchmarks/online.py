@@ -27,7 +27,6 @@ def measure(fault: str, mode: str = "online", later: bool = False) -> list[str]:
     server = Server()
     with tempfile.TemporaryDirectory() as place:
         settings = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY, "HOME": place, "PYTHONPATH": str(ROOT)}
-        settings |= {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.5"}
         _break(server, settings, fault, later)
         folder = Path(place) / "run"
         _run(place, settings, *COMMAND, f"tracking={mode}")
@@ -80,11 +79,11 @@ def main() -> None:
     cases: list[tuple[str, str, bool]] = [("none", "disabled", False), ("none", "offline", False)]
     cases += [(fault, "online", False) for fault in FAULTS] + [(fault, "online", True) for fault in LATER]
     rounds = [[measure(*case) for case in cases] for _ in range(3)]
-    rows = [[names[0], *(f"{median(map(float, cells)):g}" for cells in zip(*values, strict=True))]
-            for names, *values in (zip(*found, strict=True) for found in zip(*rounds, strict=True))]  # fmt: skip
-    columns = ["fault", "training, s", "from its end to the process's, s", "rows", "on the server", "after src.sync"]
+    rows = [[names[0], *(f"{median(map(float, cells)):g}" for cells in columns)]
+            for names, *columns in (zip(*found, strict=True) for found in zip(*rounds, strict=True))]  # fmt: skip
+    head = ["fault", "training, s", "from its end to the process's, s", "rows", "on the server", "after src.sync"]
     notes = "Medians of three. Training is `fit_seconds`; its end is when the last row was written."
-    save("online", "Online tracking that never hurts", columns, rows, notes)
+    save("online", "Online tracking that never hurts", head, rows, notes)
 
 
 if __name__ == "__main__":

@@ -43,8 +43,8 @@ class User:
 
     @property
     def settings(self) -> dict[str, str]:
-        """The environment that makes wandb talk to the server, and to it alone; curves are sent every half second."""
-        told = {"WANDB_BASE_URL": self.server.url, "WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "0.5", "NO_PROXY": "*"}
+        """The environment that makes wandb talk to the server, and to it alone."""
+        told = {"WANDB_BASE_URL": self.server.url, "NO_PROXY": "*"}
         return told | ({"WANDB_API_KEY": self.key} if self.key else {})
 
     def train(self, *words: str, first: Callable[[], None] | None = None) -> Done:

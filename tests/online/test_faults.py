@@ -2,14 +2,18 @@
 
 import os
 import signal
+import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import partial
+from pathlib import Path
+from threading import Thread
 
 import pytest
 from _pytest.mark import ParameterSet
 
 from src.record import read, read_history
+from src.upload import Upload
 from tests.online.conftest import User
 from tests.online.server import Server
 
@@ -113,31 +117,59 @@ def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) ->
     assert all(len(server.runs[str(r.wandb["id"])].history) == 4 for r in records)
 
 
+def test_uploader_ends_with_a_training_that_is_killed(
+    user: User, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in user.settings.items():
+        monkeypatch.setenv(name, value)
+    server.fault = "hang"
+    upload = Upload(user.folder, live=True)
+    upload.add(user.folder / "offline-run-20260101_000000-theid")
+    process = upload._process
+    assert process is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.close()  # as when the training is gone
+    assert process.wait(3) == 1  # before the server has been waited for
+    process.stdout.close()
+
+
 @pytest.mark.soak
 def test_killed_run_goes_on_as_the_same_run_and_sends_no_row_under_another_step(user: User, server: Server) -> None:
     words = ("hydra.run.dir=outputs/run", "trainer.max_epochs=400", "checkpoint.interval_seconds=0.5")
-    killed = user.train(*words, first=partial(_die_at_step, 3500))
+    Thread(target=_tell_when_rows_arrive, args=(server, user.folder / "arrived"), daemon=True).start()
+    killed = user.train(*words, first=partial(_die_at_step, 3500, user.folder / "arrived"))
     assert killed.returncode == -signal.SIGKILL
     (run,) = server.runs.values()
-    arrived = len(run.history)
-    assert 0 < arrived < 400
+    assert 0 < len(run.history) < 400
     assert run.exit_code is None
+    sent = len(run.history)
     done = user.types("src.train", "resume=outputs/run")
     assert done.returncode == 0, done.stderr
     record = read(user.folder / "outputs/run")
     assert (record.wandb["id"], record.wandb["mode"]) == (run.name, "online")
     assert run.by_step() == read_history(user.folder / "outputs/run")
     assert {row["_step"] for row in run.history.values()} == set(range(400))
-    assert run.exit_code == 0
+    assert len(run.history) == sent + 400, "the killed run's uploader has ended with it"
+    assert (run.exit_code, run.resent) == (0, 0)
 
 
-def _die_at_step(step: int) -> None:
+def _tell_when_rows_arrive(server: Server, file: Path) -> None:
+    while not any(run.history for run in server.runs.values()):
+        time.sleep(0.05)
+    file.touch()
+
+
+def _die_at_step(step: int, file: Path) -> None:
+    """Kills the training once it has made some steps and some of its rows have arrived: they are sent every 15 s."""
     from src import journal
 
     original = journal.Journal.on_train_batch_end
 
     def stopped(self: journal.Journal, trainer: object, *rest: object) -> None:
         if self._steps + 1 == step:
+            while not file.exists():
+                time.sleep(0.05)
             os.kill(os.getpid(), signal.SIGKILL)
         original(self, trainer, *rest)  # type: ignore[arg-type]
 
