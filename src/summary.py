@@ -124,7 +124,7 @@ def train_again(overrides: Sequence[str]) -> str:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=Text(title), title_justify="left", title_style="bold")  # a name is no markup
+    table = Table(title=Text(title, style="bold"), title_justify="left", title_style="bold")  # a name is no markup
     table.add_column(columns[0], overflow="fold", min_width=12)
     for name in columns[1:]:
         table.add_column(Text(name), justify="right", no_wrap=True)

@@ -1,6 +1,5 @@
-"""What a page says beside its plots: cards, the settings' table, the trials' rows, where it all comes from."""
+"""What a page says beside its plots: cards, the settings' table, the trials' rows."""
 
-import shlex
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +8,6 @@ from typing import Any
 from urllib.parse import quote
 
 import polars as pl
-import yaml
 
 from src.ranking import Setting, best_trial, leaves, shown, spread
 from src.record import Record
@@ -34,16 +32,6 @@ class Card:
     detail: str = ""
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where a sweep or a run comes from."""
-
-    title: str
-    facts: list[tuple[str, str]]
-    config: str
-    config_title: str
-
-
 def state_counts(sweeps: Sequence[Sweep]) -> list[tuple[str, int]]:
     """How many trials are in each state; `waiting` are those without a record yet."""
     counts = Counter(record.status for sweep in sweeps for record in sweep.records)
@@ -66,7 +54,7 @@ def sweep_cards(sweep: Sweep) -> list[Card]:
             Card(f"{metric} ({sweep.objective.direction})", str(best.score), interval),
         ]
         if r2 := str(spread(record.metrics.get("test/r2") for record in best.trials)):
-            first.append(Card("test/r2 of the best setting", r2))
+            first.append(Card("test/r2", r2, "of the best setting"))
     size = f"{len(sweep.settings)} settings" if len(sweep.settings) != 1 else "one setting"
     return [*first, Card("Trials", str(len(sweep.records)), size), Card("Time", duration(time_taken(sweep.records)))]
 
@@ -170,30 +158,3 @@ def _web(text: str | None, url: str | None) -> dict[str, str] | None:
     if url is None:
         return None
     return {"text": text or url, "href": url if url.startswith(("https://", "http://")) else ""}
-
-
-def source(sweep: Sweep, title: str) -> Source:
-    """The command, the code, the packages and the machine."""
-    came = sweep.provenance
-    git = came.get("git") or {}
-    code = f"{git.get('sha')}{', with changes: ' + ', '.join(git.get('changed', [])) if git.get('dirty') else ''}"
-    devices = Counter(str(record.provenance["device"]) for record in sweep.records if record.provenance.get("device"))
-    packages = " · ".join(f"{name} {version}" for name, version in (came.get("packages") or {}).items())
-    tracked = Counter(str(record.wandb["mode"]) for record in sweep.records if record.wandb.get("mode"))
-    facts = {
-        "Command": came.get("command") or shlex.join(sweep.argv),
-        "Folder": str(sweep.folder),
-        "Started": min((str(record.timing.get("started") or "~") for record in sweep.records), default="").strip("~"),
-        "Git commit": code if git else "outside a git checkout",
-        "Python": str(came.get("python", "")),
-        "Packages": packages,
-        "Device": ", ".join(devices),
-        "Machine": " · ".join(str(came[name]) for name in ("host", "platform", "cpu") if came.get(name)),
-        "Cores": str(came.get("cores") or ""),
-        "W&B": ", ".join(f"{count} {mode}" for mode, count in tracked.items()),
-        "Tags": ", ".join(map(str, (sweep.config.get("tracking") or {}).get("tags") or [])),
-    }
-    config = yaml.dump(sweep.config, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-    name = "Resolved config" if sweep.is_run else "Resolved config of the first trial"
-    kept = [(label, value) for label, value in facts.items() if value]
-    return Source(title, kept, config if sweep.config else "", name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 import polars as pl
 
+from src.ranking import shown
 from src.report.parameters import Parameter, as_text
 from src.report.theme import GROUND, axis, figure, labels
 
@@ -42,7 +43,7 @@ def draw_heat(table: pl.DataFrame, across: Parameter, up: Parameter, direction: 
         x=labels(x_names, 24),
         y=labels(y_names, 24),
         z=[[places.get((x, y)) for x in range(len(x_names))] for y in range(len(y_names))],
-        text=[["" if cell is None else f"{cell['mean']:.4g}" for cell in row] for row in grid],
+        text=[["" if cell is None else shown(cell["mean"]) for cell in row] for row in grid],
         customdata=[[0 if cell is None else cell["num"] for cell in row] for row in grid],
         texttemplate="%{text}" if max(len(x_names), 1) <= 8 else None,
         hovertemplate="%{x}, %{y}<br>%{text} over %{customdata} trials<extra></extra>",

@@ -39,7 +39,7 @@ def main() -> None:
     subprocess.run([sys.executable, "-m", "src.train", *words], cwd=ROOT, check=True)
     report = write_report([SWEEP])
     IMAGES.mkdir(parents=True, exist_ok=True)
-    console = Console(record=True, width=96, file=io.StringIO())
+    console = Console(record=True, width=106, file=io.StringIO())
     show(report, console)
     svg = console.export_svg(title=f"python -m src.report outputs/sweeps/{SWEEP.name}", code_format=_format())
     (IMAGES / "terminal.svg").write_text(svg)
