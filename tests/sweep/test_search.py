@@ -51,7 +51,10 @@ def test_every_sampler_and_both_pruners_make_the_trials_asked_for(
     assert sizes == ({6} if stack_size == "auto" else {1})
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsgaii", "qmc"])
+SOAKED = [pytest.param(name, marks=pytest.mark.soak) for name in ("nsgaii", "qmc")]
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", *SOAKED])
 def test_same_seed_gives_the_same_suggestions_twice_and_another_seed_others(tmp_path: Path, sampler: str) -> None:
     words = (f"hydra/sweeper/sampler={sampler}", "trainer.max_epochs=2")
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):
