@@ -10,11 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hydra.core.singleton import Singleton
 from hydra.test_utils.launcher_common_tests import (
     BatchedSweeperTestSuite,
     IntegrationTestSuite,
     LauncherTestSuite,
 )
+from hydra.version import VersionBase
 
 from src import sweep
 from tests.conftest import ROOT
@@ -26,6 +28,7 @@ REGISTERED += "runpy.run_path(sys.argv[0], run_name='__main__')"
 
 @pytest.fixture(autouse=True)
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+    Singleton._instances.pop(VersionBase, None)  # as in a new process: another test of this one may have set ours
     sweep.register()  # before each test: Hydra's fixture forgets all plugins but Hydra's own
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
 

@@ -25,7 +25,15 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 # Of each round's 8 writes of a record the first 4 begin its trials and the others end them.
-@pytest.mark.parametrize(("number", "size"), [(2, "auto"), (6, "auto"), (11, "auto"), (15, "auto"), (6, "1")])
+@pytest.mark.parametrize(
+    ("number", "size"),
+    [
+        *(pytest.param(number, "auto", marks=pytest.mark.soak) for number in (2, 15)),
+        (6, "auto"),
+        (11, "auto"),
+        (6, "1"),
+    ],
+)
 def test_killed_search_ends_as_the_one_that_was_not(
     uninterrupted: Path, tmp_path: Path, number: int, size: str
 ) -> None:
