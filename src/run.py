@@ -18,7 +18,7 @@ from src.config import Config
 from src.errors import ConfigError, Interrupted
 from src.journal import RunJournal
 from src.progress import Progress
-from src.provenance import provenance
+from src.provenance import is_alive, provenance
 from src.record import Prune, Record
 from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
@@ -185,16 +185,6 @@ def _refuse_if_alive(record: Record, folder: Path) -> None:
     source, pid = record.provenance, int(record.provenance.get("pid", 0))
     if record.error is not None or source.get("host") != os.uname().nodename or "LOCAL_RANK" in os.environ:
         return
-    if pid != os.getpid() and _alive(pid):
+    if pid != os.getpid() and is_alive(pid):
         law = f"{folder} is still being trained"
         raise ConfigError(law, f"process {pid} on {source['host']}", f"kill {pid}, then resume")
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0

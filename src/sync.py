@@ -12,6 +12,7 @@ from rich.console import Console
 from src import record as records
 from src.errors import ConfigError, die
 from src.online import NO_KEY
+from src.provenance import is_alive
 from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
 
@@ -53,7 +54,7 @@ def is_being_written(run: Path) -> bool:
         record = records.read(folder)
         source = record.provenance
         mine = record.status == "running" and record.error is None and source.get("host") == os.uname().nodename
-        return mine and record.wandb.get("id") == run.name.rpartition("-")[2] and _alive(int(source.get("pid", 0)))
+        return mine and record.wandb.get("id") == run.name.rpartition("-")[2] and is_alive(int(source.get("pid", 0)))
     return False
 
 
@@ -109,16 +110,6 @@ def _say(uploaded: int, there: int, busy: int, outcome: Outcome) -> None:
     console.print(f"{uploaded} uploaded, {there} there already, {len(outcome.left)} left{still}")
     if outcome.problem:
         console.print(f"{outcome.problem}; the same command again goes on", markup=False)
-
-
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return pid > 0
 
 
 if __name__ == "__main__":
