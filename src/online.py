@@ -51,7 +51,6 @@ def account(patience: float = _PATIENCE) -> Account:
         Unreachable: where there is no key, or the server cannot be reached, does not answer in time, or refuses.
     """
     import requests
-
     import wandb
 
     if not wandb.login(prompt=False, verify=False):

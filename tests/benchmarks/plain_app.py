@@ -10,10 +10,10 @@ from pathlib import Path
 import hydra
 import lightning as L
 import torch
+import wandb
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 
-import wandb
 from src.build import build_data
 from src.check import check
 from tests.benchmarks.plain import PlainModule, plain_fit, plain_loaders

@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 import wandb
+
 from src.record import read_history
 from src.tracking import LEAN
 from tests.benchmarks.table import save, spread
