@@ -5,6 +5,7 @@ import math
 import sys
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -57,6 +58,15 @@ class Progress:
             self._bar.stop()
 
 
+@dataclass
+class _Stack:
+    """How far a stack is: its trials, its epochs, and how many trials its training so far counts for."""
+
+    size: int = 0
+    max_epochs: int = 1
+    unsaved: float = 0.0
+
+
 class SweepProgress:
     """One bar for a whole sweep in a terminal; elsewhere a line for every trial that has ended.
 
@@ -84,15 +94,21 @@ class SweepProgress:
         self._console, self._hidden = console, hidden
         self._better = min if direction == "minimize" else max
         self._best: float | None = None
-        self._size, self._max_epochs, self._unsaved, self._next = 0, 1, 0.0, 0.0
+        self._next = 0.0
+        self._stacks: dict[int, _Stack] = {0: _Stack()}  # by worker
+        self._told = self._stacks[0]
         self._bar: Bar | None = None
         if console.is_terminal:
             self._bar = self._started(console, stays)
             self._show("")
 
+    def turn_to(self, worker: int) -> None:
+        """What is told from now on is told of this worker's stack."""
+        self._told = self._stacks.setdefault(worker, _Stack())
+
     def start_stack(self, size: int, max_epochs: int | None) -> None:
         """Tells of a stack that begins to train."""
-        self._size, self._max_epochs, self._unsaved = size, max(max_epochs or 1, 1), 0.0
+        self._told.size, self._told.max_epochs, self._told.unsaved = size, max(max_epochs or 1, 1), 0.0
         if self._bar is None:
             self._console.print(f"training {size} trials as one stack", highlight=False)
         self._show(f"a stack of {size}")
@@ -102,8 +118,9 @@ class SweepProgress:
         if math.isfinite(best):
             self._best = best if self._best is None else self._better(self._best, best)
         if self._bar is not None and time.perf_counter() >= self._next:
-            self._unsaved = self._size * (1 - _SAVING) * min((epoch + 1) / self._max_epochs, 1)
-            self._show(f"epoch {epoch + 1}/{self._max_epochs}")
+            stack = self._told
+            stack.unsaved = stack.size * (1 - _SAVING) * min((epoch + 1) / stack.max_epochs, 1)
+            self._show(f"epoch {epoch + 1}/{stack.max_epochs}")
 
     def trial_ended(self, record: Record, overrides: Sequence[str]) -> None:
         """Tells of a trial that has ended."""
@@ -111,10 +128,10 @@ class SweepProgress:
         if record.objective is not None:
             self._best = record.objective if self._best is None else self._better(self._best, record.objective)
         if self._bar is not None:
-            if self._size:  # the trials of a stack that has trained are written down one after another
-                self._unsaved = max(self._unsaved - (1 - _SAVING), 0)
+            if self._told.size:  # the trials of a stack that has trained are written down one after another
+                self._told.unsaved = max(self._told.unsaved - (1 - _SAVING), 0)
             if time.perf_counter() >= self._next or self._num_ended == self._num_trials:
-                self._show("saving" if self._unsaved else "")
+                self._show("saving" if self._told.unsaved else "")
             return
         came_out = record.error if record.objective is None else f"{self._metric} {record.objective:.4g}"
         name = " ".join(text for text in overrides if text not in self._hidden) or record.key
@@ -125,7 +142,7 @@ class SweepProgress:
 
     def close(self) -> None:
         """A stack has trained and its trials are about to be written down; the bar stays."""
-        self._unsaved = self._size * (1 - _SAVING)
+        self._told.unsaved = self._told.size * (1 - _SAVING)
 
     def end(self) -> None:
         """Leaves the bar as it stands."""
@@ -159,7 +176,7 @@ class SweepProgress:
         best = "" if self._best is None else f"best {self._metric} {self._best:.4g}"
         self._bar.update(
             self._task,
-            completed=self._num_ended + self._unsaved,
+            completed=self._num_ended + sum(stack.unsaved for stack in self._stacks.values()),
             description=f"{self._num_ended}/{self._num_trials} trials",
             told="  ".join(part for part in (doing, best) if part),
             refresh=True,

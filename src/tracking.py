@@ -21,7 +21,16 @@ from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
 _CHOSEN = {place: os.environ.get(f"WANDB_{place}_DIR") for place in ("DATA", "CACHE", "CONFIG")}
-_shared: list[Upload] = []
+
+
+class Uploads(Protocol):
+    """What takes the W&B logs of a sweep's trials."""
+
+    def add(self, *logs: Path) -> None:
+        """Logs to upload."""
+
+
+_shared: list[Uploads] = []
 
 
 class Tracker(Protocol):
@@ -207,6 +216,16 @@ def shared_upload(folder: Path) -> Iterator[Upload]:
         upload.end()
     finally:
         _shared.remove(upload)
+
+
+def share_upload(upload: Uploads) -> None:
+    """Lets every run of this process hand its W&B log to this upload."""
+    _shared[:] = [upload]
+
+
+def uploads() -> Uploads | None:
+    """What runs of this process share, if they share an upload."""
+    return _shared[0] if _shared else None
 
 
 def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:

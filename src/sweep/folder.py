@@ -28,8 +28,8 @@ def sole_owner(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".lock").open("a+") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, no process forked from this one holds it
+        except (BlockingIOError, PermissionError):  # POSIX leaves the choice
             lock.seek(0)
             law = f"{folder} is worked on by another process"
             raise ConfigError(law, lock.read().strip(), "wait for it, or choose another sweep.name") from None

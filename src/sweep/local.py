@@ -27,7 +27,8 @@ class LocalLauncher(BasicLauncher):
     """Hydra launcher: stacks, resume, and a failing trial that fails alone.
 
     Args:
-        stack_size: the most trials of a stack; `auto` goes by memory, 1 trains one at a time.
+        stack_size: the most trials of a stack; `auto` goes by memory, 1 trains them one by one.
+        workers: how many processes train at the same time; `auto` takes one for each CPU core.
 
     Attributes:
         part_of: where a sweeper launches in rounds and sums up by itself, the trials of its rounds before and of all.
@@ -35,9 +36,9 @@ class LocalLauncher(BasicLauncher):
 
     skips_ended = True
 
-    def __init__(self, stack_size: int | str = "auto") -> None:
+    def __init__(self, stack_size: int | str = "auto", workers: int | str = "auto") -> None:
         super().__init__()
-        self.stack_size = stack_size
+        self.stack_size, self.workers = stack_size, workers
         self.part_of: tuple[int, int] | None = None
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
@@ -51,7 +52,8 @@ class LocalLauncher(BasicLauncher):
         sweep = Path(str(self.config.hydra.sweep.dir))
         resume = f"python -m src.resume {shlex.quote(str(short(sweep)))}"
         try:
-            _check_stack_size(self.stack_size)
+            _check("stack_size", self.stack_size, "trials")
+            _check("workers", self.workers, "processes")
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
             with session(sweep, resume):
                 return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
@@ -78,8 +80,8 @@ class LocalLauncher(BasicLauncher):
             with heavy_imports():  # torch is imported here, once every config is known to be right
                 from src.sweep.running import run_jobs
 
-            size = None if self.stack_size == "auto" else int(self.stack_size)
-            run_jobs(sweep, trials, ended, size, pruning, self.part_of)
+            size, workers = (None if asked == "auto" else int(asked) for asked in (self.stack_size, self.workers))
+            run_jobs(sweep, trials, ended, size, workers, pruning, self.part_of)
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
@@ -88,11 +90,10 @@ class LocalLauncher(BasicLauncher):
         return [_returned(job, records[job.key], failure) for job in jobs]
 
 
-def _check_stack_size(size: int | str) -> None:
-    if size != "auto" and not (isinstance(size, int) and size >= 1):
-        raise ConfigError(
-            "hydra.launcher.stack_size is auto or a number of trials", size, "hydra.launcher.stack_size=auto"
-        )
+def _check(name: str, value: int | str, what: str) -> None:
+    if value != "auto" and not (isinstance(value, int) and value >= 1):
+        key = f"hydra.launcher.{name}"
+        raise ConfigError(f"{key} is auto or a number of {what}", value, f"{key}=auto")
 
 
 def _failure(sweep: Path, records: Sequence[Record]) -> str:

@@ -5,12 +5,14 @@ import logging
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from omegaconf import OmegaConf
 from rich.console import Console
 
 from src import record as records
+from src.build import device_name
 from src.errors import ConfigError, Interrupted
 from src.fit_stack import Trial, fit_stack, room
 from src.progress import SweepProgress
@@ -21,9 +23,12 @@ from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stac
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
 from src.sweep.pruning import Pruning
+from src.sweep.workers import Workers, how_many
+from src.tracking import uploads
 
 log = logging.getLogger(__name__)
 _TAIL = 30  # lines of a failed process that are shown
+_LEAST = 32  # trials of a stack that is one of several only to keep workers busy: fewer take hardly less time
 
 
 def run_jobs(
@@ -31,6 +36,7 @@ def run_jobs(
     trials: Sequence[Job],
     ended: set[str],
     stack_size: int | None,
+    workers: int | None,
     pruning: Pruning,
     part_of: tuple[int, int] | None,
 ) -> None:
@@ -41,6 +47,7 @@ def run_jobs(
         trials: all of the sweep's, each with a key of its own.
         ended: keys of those that ended in an earlier launch.
         stack_size: the most trials of a stack, None for as many as memory takes.
+        workers: how many processes train, None for as many as there are CPU cores.
         pruning: which trials are dropped.
         part_of: where these are one round of a sweep, the trials of the rounds before and of all.
 
@@ -53,15 +60,12 @@ def run_jobs(
     progress = SweepProgress(
         objective.metric, total, before + len(ended), Console(), objective.direction, hidden, stays=part_of is None
     )
+    number, reason = how_many(workers, trials[0].cfg, device_name(trials[0].cfg) != "cpu", pruning.drops)
+    if workers and workers > number:
+        log.warning(f"trials train in one process: {reason}")
     running = Running(sweep, progress, pruning)
     try:
-        going_on = interrupted_stacks(stacks_under_way(sweep), trials, ended)
-        for stack in going_on:
-            running.train(stack)
-        busy = ended | {job.key for stack in going_on for job in stack}
-        for group in groups_of([job for job in trials if job.key not in busy]):
-            for stack in running.planned(group, stack_size):
-                running.train(stack)
+        running.train_all(running.plan(trials, ended, stack_size, number), number)
     finally:
         progress.end()
 
@@ -79,7 +83,15 @@ class Running:
         self._sweep, self._progress, self._pruning = sweep, progress, pruning
         self._said: set[str] = set()
 
-    def planned(self, group: list[Job], stack_size: int | None) -> list[list[Job]]:
+    def plan(self, trials: Sequence[Job], ended: set[str], stack_size: int | None, workers: int) -> list[list[Job]]:
+        """The stacks to train: first those that an earlier launch left under way."""
+        going_on = interrupted_stacks(stacks_under_way(self._sweep), trials, ended)
+        busy = ended | {job.key for stack in going_on for job in stack}
+        groups = groups_of([job for job in trials if job.key not in busy])
+        beside = -(-workers // max(len(groups), 1))  # stacks of a group that keep the workers busy
+        return going_on + [stack for group in groups for stack in self._planned(group, stack_size, beside)]
+
+    def _planned(self, group: list[Job], stack_size: int | None, beside: int) -> list[list[Job]]:
         """A group's stacks; one that cannot be stacked goes trial by trial, and a line says why."""
         if len(group) == 1 or stack_size == 1:
             return [[job] for job in group]
@@ -92,7 +104,18 @@ class Running:
                 reason = _line(error)
         if reason is not None:
             self._say_once(f"trials train one at a time: {reason}")
-        return stacks_of(group, min(stack_size or fits, fits))
+        beside = max(1, min(beside, len(group) // _LEAST))
+        return stacks_of(group, min(stack_size or -(-len(group) // beside), fits))
+
+    def train_all(self, stacks: Sequence[list[Job]], workers: int) -> None:
+        """Trains stacks here, or beside each other in workers."""
+        if min(len(stacks), workers) <= 1:
+            for stack in stacks:
+                self.train(stack)
+            return
+        make = partial(Running, self._sweep, pruning=self._pruning)
+        objects = {"progress": self._progress, "upload": uploads()}
+        Workers(workers, make, objects, self._after_death).train(stacks)
 
     def train(self, stack: list[Job]) -> None:
         """Trains a stack; one that fails is halved until only the trials that make it fail are left, each alone."""
@@ -112,6 +135,16 @@ class Running:
         if rest := [job for job in stack if not _has_ended(job)]:
             for half in stacks_of(rest, -(-len(rest) // 2)):
                 self.train(half)
+
+    def _after_death(self, stack: list[Job], code: int | None) -> list[list[Job]]:
+        """What there is still to train of a stack whose worker died: halves, down to the trial at fault."""
+        rest = [job for job in stack if not _has_ended(job)]
+        died = RuntimeError(f"its process ended with exit code {code}")
+        if len(rest) == 1:
+            self._progress.trial_ended(_failed(rest[0], died), rest[0].overrides)
+            return []
+        log.warning(f"a worker ended with exit code {code}: its stack is halved to find the trials at fault")
+        return stacks_of(rest, -(-len(rest) // 2)) if rest else []
 
     def _train_alone(self, job: Job) -> None:
         try:

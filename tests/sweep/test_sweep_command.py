@@ -156,7 +156,7 @@ def test_other_code_is_said(place: Path, sweep: Path) -> None:
 
 def test_second_process_is_refused_with_the_first_ones_host_and_number(place: Path, sweep: Path) -> None:
     with (sweep / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        fcntl.lockf(lock, fcntl.LOCK_EX)
         lock.write(f"process {os.getpid()} on {socket.gethostname()}")
         lock.flush()
         before = contents(sweep)

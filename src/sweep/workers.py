@@ -1,0 +1,177 @@
+"""Trains stacks beside each other, each in a process of its own."""
+
+import logging
+import multiprocessing
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from itertools import count
+from multiprocessing.connection import wait
+from typing import Any
+
+import joblib  # type: ignore[import-untyped]
+
+from src.config import Config
+from src.errors import Interrupted
+from src.sweep.plan import needs_processes
+from src.sweep.worker import Stack, Trainer, work
+
+_IS_LINUX = sys.platform == "linux"
+_processes: Any = multiprocessing.get_context("fork" if _IS_LINUX else "spawn")
+
+
+def how_many(asked: int | None, cfg: Config, on_gpu: bool, drops: bool) -> tuple[int, str | None]:
+    """How many workers train trials like this.
+
+    Args:
+        asked: by the user; None for one on each CPU core. Where a trial takes several threads it is one in all, and on
+            other systems than Linux too: there each takes the seconds of a new start.
+        cfg: any trial's.
+        on_gpu: whether trials train on one.
+        drops: whether a pruner drops trials.
+
+    Returns:
+        The number, and why it is one, if it is one whatever is asked for.
+    """
+    reasons = {
+        "a GPU is kept busy by one stack": on_gpu,
+        "a trial takes several processes itself": needs_processes(cfg),
+        "a pruner compares trials in the order in which they train": drops,
+    }
+    if reason := next((reason for reason, holds in reasons.items() if holds), None):
+        return 1, reason
+    usual = joblib.cpu_count() if _IS_LINUX and cfg.num_threads == 1 else 1
+    return asked or usual, None
+
+
+class Worker:
+    """A process that trains stacks.
+
+    Args:
+        number: of the worker.
+        make_trainer: as for `src.sweep.worker.work`.
+    """
+
+    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer]) -> None:
+        self.number = number
+        self.stack: Stack | None = None
+        self.connection, far = _processes.Pipe()
+        self.process = _processes.Process(target=work, args=(far, make_trainer))
+        self.process.start()
+        far.close()  # the worker's alone: the pipe ends with it
+
+    def give(self, stack: Stack | None) -> None:
+        """Hands it the stack that it trains next; None ends it."""
+        self.stack = stack
+        with suppress(BrokenPipeError):  # it has died, which `Workers` notices by itself
+            self.connection.send(stack)
+
+
+class Workers:
+    """A sweep's workers.
+
+    Args:
+        number: at most.
+        make_trainer: as for `src.sweep.worker.work`.
+        objects: what workers call by name; `progress` is told which worker calls.
+        died: given the stack of a worker that died, and its exit code, says what there is still to train.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        make_trainer: Callable[[Any], Trainer],
+        objects: Mapping[str, Any],
+        died: Callable[[Stack, int | None], list[Stack]],
+    ) -> None:
+        self._number, self._objects, self._died = number, objects, died
+        self._new_worker = partial(Worker, make_trainer=make_trainer)
+        self._numbers = count()
+        self._workers: list[Worker] = []
+        self._waiting: deque[Stack] = deque()
+        self._problem: BaseException | None = None
+
+    def train(self, stacks: Sequence[Stack]) -> None:
+        """Trains them all.
+
+        Raises:
+            Interrupted: where a signal stopped this process or a worker; what was under way is saved.
+            OSError: where the disk is full.
+        """
+        self._waiting.extend(stacks)
+        try:
+            while self._is_busy():
+                self._listen()
+                if self._problem:
+                    raise self._problem
+        except BaseException:
+            self._stop()
+            raise
+        finally:
+            for worker in self._workers:
+                worker.give(None)
+                worker.process.join()
+
+    def _is_busy(self) -> bool:
+        """Hands out what waits; false once there is nothing more to wait for."""
+        while self._waiting:
+            idle = next((worker for worker in self._workers if worker.stack is None), None)
+            if idle is None:
+                if len(self._workers) == self._number:
+                    return True
+                idle = self._new_worker(next(self._numbers))
+                self._workers.append(idle)
+            idle.give(self._waiting.popleft())
+        return any(worker.stack for worker in self._workers)
+
+    def _listen(self) -> None:
+        """Waits until a worker says something, and does it."""
+        workers = {worker.connection: worker for worker in self._workers}
+        for connection in wait(list(workers)):
+            worker = workers[connection]
+            try:
+                what, *values = worker.connection.recv()
+            except (EOFError, OSError):
+                self._bury(worker)
+            else:
+                getattr(self, f"_on_{what}")(worker, *values)
+
+    def _on_call(self, worker: Worker, name: str, method: str, args: tuple[Any, ...]) -> None:
+        if name == "progress":
+            self._objects[name].turn_to(worker.number)
+        getattr(self._objects[name], method)(*args)
+
+    def _on_logged(self, worker: Worker, record: logging.LogRecord) -> None:
+        logging.getLogger(record.name).handle(record)
+
+    def _on_done(self, worker: Worker) -> None:
+        worker.stack = None
+
+    def _on_stopped(self, worker: Worker, signum: int) -> None:
+        worker.stack, self._problem = None, Interrupted(signum)
+
+    def _on_failed(self, worker: Worker, error: Exception) -> None:
+        worker.stack, self._problem = None, error
+
+    def _bury(self, worker: Worker) -> None:
+        self._workers.remove(worker)
+        worker.process.join()
+        worker.connection.close()
+        if worker.stack:
+            self._objects["progress"].turn_to(worker.number)
+            self._waiting.extend(self._died(worker.stack, worker.process.exitcode))
+
+    def _stop(self) -> None:
+        """Lets every worker save its stack, and waits for it; a second signal meanwhile kills them."""
+        self._died = lambda stack, code: []
+        for worker in self._workers:
+            worker.process.terminate()
+        try:
+            while self._workers:
+                self._listen()
+        except BaseException:
+            for worker in self._workers:
+                worker.process.kill()
+            raise
