@@ -3,21 +3,20 @@
 Shapes: K trials, B rows of a batch, N rows of a split, D features, O targets.
 """
 
-import copy
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, stack_module_state, vmap
+from torch.func import stack_module_state
 from torchmetrics.functional import mean_absolute_error, r2_score
 
 from src.config import Config
 from src.data.base import Scale
-from src.fast_clamp import FastClamp
 from src.module import Batch, LeanModule
 from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD, hyperparameters
 from src.schedules import Schedules
+from src.stacked_net import StackedNet, losses
 
 OPTIMIZERS = {"torch.optim.Adam": StackedAdam, "torch.optim.AdamW": StackedAdamW, "torch.optim.SGD": StackedSGD}
 Seen = list[tuple[Tensor, Tensor, Tensor]]
@@ -54,7 +53,7 @@ class Stack(LeanModule):
         self.size = len(nets)
         self.constants = buffers
         self._buffers_of_nets = buffers
-        self._one = Unregistered(copy.deepcopy(nets[0]))
+        self._net = StackedNet(nets, len(scale.feature_mean))
         own = {id(value): name for name, value in [*nets[0].named_parameters(), *nets[0].named_buffers()]}
         state = nets[0].state_dict(keep_vars=True)
         self._names_in_state = {name: own[id(value)] for name, value in state.items()}  # tied weights have two names
@@ -65,14 +64,8 @@ class Stack(LeanModule):
 
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (K', B, O) of every trial on the same features (B, D), both standardised."""
-        net = self._one.module.train(self.training)
-
-        def one(params: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
-            return functional_call(net, (params, buffers), (features,))
-
         weights = dict(zip(self.names, self.weights, strict=True))
-        with FastClamp():
-            return vmap(one, randomness="different")(weights, self._buffers_of_nets)
+        return self._net(weights, self._buffers_of_nets, features, self.training)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._step(batch, "train").sum()  # no trial's loss depends on another's weights
@@ -200,9 +193,9 @@ class Stack(LeanModule):
     def _step(self, batch: Batch, split: str) -> Tensor:
         features, targets = batch
         predictions = self(features)
-        losses = vmap(self._loss, in_dims=(0, None))(predictions, targets)
-        self._seen[split].append((losses.detach(), predictions.detach(), targets))
-        return losses
+        of_each = losses(self._loss, predictions, targets)
+        self._seen[split].append((of_each.detach(), predictions.detach(), targets))
+        return of_each
 
     def _sum_up(self, split: str) -> None:
         values = scores(self._seen[split], self.target_std, self._reduction)
@@ -212,13 +205,6 @@ class Stack(LeanModule):
     def _move_schedules(self, objective: Tensor | None = None) -> None:
         self._schedules.step(self.trials, objective)
         self.trainer.optimizers[0].param_groups[0].update(self._schedules.values(self.trials))
-
-
-class Unregistered:
-    """Holds a module out of sight of the one that holds it: its parameters are none of that one's."""
-
-    def __init__(self, module: nn.Module) -> None:
-        self.module = module
 
 
 def _parameter(value: Tensor, like: Tensor) -> nn.Parameter:
