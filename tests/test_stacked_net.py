@@ -1,6 +1,7 @@
 """K nets as one predict what each predicts alone, whichever way they are computed."""
 
 import copy
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -103,10 +104,10 @@ def test_nets_together_predict_and_learn_as_each_alone(name: str) -> None:
 def test_vmap_is_left_out_where_the_net_is_linear_layers_only(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     nets = [(BROADCAST | BY_VMAP)[name]() for _ in range(2)]
     together = StackedNet(nets, 5)
-    calls = []
-    monkeypatch.setattr("src.stacked_net.vmap", lambda *args, **options: calls.append(args) or vmap(*args, **options))
+    counted = Mock(side_effect=vmap)
+    monkeypatch.setattr("src.stacked_net.vmap", counted)
     together(*stack_module_state(nets), torch.randn(3, 5), training=True)
-    assert bool(calls) == (name in BY_VMAP)
+    assert counted.called == (name in BY_VMAP)
 
 
 def test_layers_out_of_sight_are_not_taken_for_stacked_ones() -> None:

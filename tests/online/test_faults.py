@@ -104,7 +104,9 @@ def test_server_that_fails_in_the_middle_loses_no_row(fault: str, user: User, se
 @pytest.mark.soak
 def test_sweep_waits_once_for_a_server_that_hangs(user: User, server: Server) -> None:
     server.fault = "hang"
-    done = user.train("-m", "sweep.name=mine", "seed=range(6)", "hydra.launcher.stack_size=1")
+    done = user.train(
+        "-m", "sweep.name=mine", "seed=range(6)", "hydra.launcher.stack_size=1", "hydra.launcher.workers=2"
+    )
     assert done.returncode == 0, done.stderr
     assert user.seconds_after_training() < 12
     assert len(warnings(done.stdout + done.stderr)) == 1

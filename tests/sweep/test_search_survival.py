@@ -12,7 +12,7 @@ from tests.sweep.commands import quick, records_of, start
 from tests.sweep.test_search import LR, SEARCH, suggestions, sweep_of
 from tests.sweep.test_sweep_survival import finished, signal_at_write
 
-SPACE = (LR, "optimizer.weight_decay=interval(0,0.1)", "sweep.name=s")
+SPACE = (LR, "optimizer.weight_decay=interval(0,0.1)", "sweep.name=s", "hydra.launcher.workers=1")
 ROUNDS = ("hydra.sweeper.num_trials=8", "hydra.sweeper.batch_size=4", "tracking=offline", "trainer.max_epochs=3")
 WORDS = (*SEARCH, *SPACE, *ROUNDS)
 

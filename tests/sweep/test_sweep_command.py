@@ -173,6 +173,7 @@ def test_second_process_is_refused_with_the_first_ones_host_and_number(place: Pa
         (("optimizer.lr=1e-3,1e-2,-1",), "optimizer.lr must be a number at least 0"),
         (("+foo=1,2",), "foo"),
         (("seed=range(8)", "hydra.launcher.stack_size=0"), "hydra.launcher.stack_size is auto or a number of trials"),
+        (("seed=range(8)", "hydra.launcher.workers=all"), "hydra.launcher.workers is auto or a number of processes"),
         (("hydra/sweeper=basic", "seed=0,1,-1"), "seed must be"),
     ],
 )

@@ -17,7 +17,7 @@ from tests.sweep.commands import quick, records_of, start
 from tests.test_tracking import entries, history, wandb_runs
 
 TWO_BY_THREE = ("-m", "optimizer.lr=1e-3,1e-2", "seed=range(3)", "sweep.name=s", "trainer.accelerator=cpu")
-SMALL = (*TWO_BY_THREE, "trainer.max_epochs=4")
+SMALL = (*TWO_BY_THREE, "trainer.max_epochs=4", "hydra.launcher.workers=1")
 LONG = (*TWO_BY_THREE, "trainer.max_epochs=30", "data.batch_size=4", "checkpoint.interval_seconds=0.1")
 
 
