@@ -63,11 +63,13 @@ def run_jobs(
     number, reason = how_many(workers, trials[0].cfg, device_name(trials[0].cfg) != "cpu", pruning.drops)
     if workers and workers > number:
         log.warning(f"trials train in one process: {reason}")
-    running = Running(sweep, progress, pruning)
+    running, once = Running(sweep, progress, pruning), _Once()
+    log.addFilter(once)
     try:
         running.train_all(running.plan(trials, ended, stack_size, number), number)
     finally:
         progress.end()
+        log.removeFilter(once)
 
 
 class Running:
@@ -81,7 +83,6 @@ class Running:
 
     def __init__(self, sweep: Path, progress: SweepProgress, pruning: Pruning) -> None:
         self._sweep, self._progress, self._pruning = sweep, progress, pruning
-        self._said: set[str] = set()
 
     def plan(self, trials: Sequence[Job], ended: set[str], stack_size: int | None, workers: int) -> list[list[Job]]:
         """The stacks to train: first those that an earlier launch left under way."""
@@ -103,7 +104,7 @@ class Running:
                 _raise_if_disk_is_full(error)
                 reason = _line(error)
         if reason is not None:
-            self._say_once(f"trials train one at a time: {reason}")
+            _say_once(f"trials train one at a time: {reason}")
         beside = max(1, min(beside, len(group) // _LEAST))
         return stacks_of(group, min(stack_size or -(-len(group) // beside), fits))
 
@@ -130,7 +131,7 @@ class Running:
         except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too
             _raise_if_disk_is_full(error)
             log.debug("a stack failed", exc_info=True)
-            self._say_once(f"a stack failed ({_line(error)}): it is halved to find the trials at fault")
+            _say_once(f"a stack failed ({_line(error)}): it is halved to find the trials at fault")
         stack_ended(checkpoint)
         if rest := [job for job in stack if not _has_ended(job)]:
             for half in stacks_of(rest, -(-len(rest) // 2)):
@@ -153,16 +154,28 @@ class Running:
             _raise_if_disk_is_full(error)
             record = _failed(job, error)
             if isinstance(error, ConfigError):
-                self._say_once(str(error))
-            elif _line(error) not in self._said:  # the same traceback is not shown for every trial
-                self._said.add(_line(error))
-                log.exception(f"trial {job.key} failed:")
+                _say_once(str(error))
+            else:
+                log.exception(f"trial {job.key} failed:", extra={"once": _line(error)})
         self._progress.trial_ended(record, job.overrides)
 
-    def _say_once(self, text: str) -> None:
-        if text not in self._said:
-            self._said.add(text)
-            log.warning(text)
+
+class _Once(logging.Filter):
+    """Lets through once what is the same for many trials, whichever of the sweep's processes says it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        text = getattr(record, "once", None)
+        is_new = text is None or text not in self._said
+        self._said.add(text or "")
+        return is_new
+
+
+def _say_once(text: str) -> None:
+    log.warning(text, extra={"once": text})
 
 
 def _fit_alone(job: Job, prune: Prune | None) -> Record:
