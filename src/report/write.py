@@ -1,7 +1,5 @@
 """Writes a report beside the records: `report.html`, `table.csv` and `table.parquet`."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -9,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from src.record import replace_file
 from src.report.folders import Sweep, read_folders
 from src.report.table import trial_table
 
@@ -52,23 +51,10 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Report:
     buffer = BytesIO()
     table.write_parquet(buffer)
     for path, content in ((csv, table.write_csv().encode()), (parquet, buffer.getvalue()), (page, html.encode())):
-        _replace(path, content)
+        replace_file(path, content)
     return Report(sweeps, table, page, (csv, parquet))
 
 
 def _names(several: bool) -> tuple[str, str, str]:
     names = ("report.html", "table.csv", "table.parquet")
     return ("comparison.html", "comparison.csv", "comparison.parquet") if several else names
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """A reader, such as a browser that is told to load the page again, sees the old file or the new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
