@@ -22,6 +22,7 @@ from tests.benchmarks.table import save, spread
 ROOT = Path(__file__).parent.parent.parent
 TANDEM = ["-m", "src.train", "-m"]
 ONE_BY_ONE = [*TANDEM, "hydra.launcher.stack_size=1"]
+ONE_STACK = [*TANDEM, "hydra.launcher.workers=1"]
 PLAIN = ["-m", "tests.benchmarks.plain_app", "-m"]
 
 
@@ -71,6 +72,8 @@ def compare(repeats: int) -> None:
         ("plain LightningModule, Hydra's basic launcher", "offline"): (PLAIN, 6, "tracked=true"),
         ("Tandem, stack_size=1", "none"): (ONE_BY_ONE, 6, "tracking=disabled"),
         ("Tandem, stack_size=1", "offline"): (ONE_BY_ONE, 6, "tracking=offline"),
+        ("Tandem, 256 trials as one stack, workers=1", "none"): (ONE_STACK, 256, "tracking=disabled"),
+        ("Tandem, 256 trials as one stack, workers=1", "offline"): (ONE_STACK, 256, "tracking=offline"),
         ("Tandem, 256 trials as stacks", "none"): (TANDEM, 256, "tracking=disabled"),
         ("Tandem, 256 trials as stacks", "offline"): (TANDEM, 256, "tracking=offline"),
     }
@@ -87,7 +90,7 @@ def compare(repeats: int) -> None:
     rows.append(("W&B alone, same runs and rows", "offline", spread(floors), ""))
     notes = (
         "Milliseconds of wall time per trial, start-up left out; 100 epochs of 10 steps, each validated. Tandem trains "
-        f"on {joblib.cpu_count()} cores, a worker on each; the others in one process, with the threads that torch takes."
+        f"in {joblib.cpu_count()} processes, one for each core, unless it is told to take one."
     )
     save("sweeps", "Time of a trial in a sweep", ["what", "tracking", "ms a trial", "less than plain"], rows, notes)
 
