@@ -38,6 +38,27 @@ def by_hand(sizes: tuple[int, int, int, int, int], fused: bool) -> float:
     return (time.perf_counter() - started) / steps
 
 
+def by_hand_in_full(sizes: tuple[int, int, int, int, int]) -> float:
+    """The fused loop on the data, batches and validation that Lightning's ways have; seconds per step."""
+    rows, inputs, hidden, outputs, epochs = sizes
+    data = build(check(composed(*overrides(sizes, torch.get_num_threads())))).data
+    (x, y), (val_x, val_y) = data.split("train"), data.split("val")
+    net, loss_fn = TwoLayerNet(inputs, hidden, outputs), torch.nn.MSELoss()
+    optimizer = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+    started, steps = time.perf_counter(), 0
+    for _ in range(epochs):
+        for chosen in torch.randperm(len(x)).split(rows):
+            loss = loss_fn(net(x[chosen]), y[chosen])
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            steps += 1
+        with torch.no_grad():
+            for some_x, some_y in zip(val_x.split(rows), val_y.split(rows), strict=True):
+                loss_fn(net(some_x), some_y)
+    return (time.perf_counter() - started) / steps
+
+
 def overrides(sizes: tuple[int, int, int, int, int], threads: int) -> list[str]:
     rows, inputs, hidden, outputs, epochs = sizes
     num_rows = round(rows * STEPS_PER_EPOCH / 0.7)
@@ -72,6 +93,7 @@ def measured(sizes: tuple[int, int, int, int, int], threads: int, repeats: int) 
     ways = {
         "by hand, Adam": lambda: by_hand(sizes, fused=False),
         "by hand, fused Adam": lambda: by_hand(sizes, fused=True),
+        "by hand, fused Adam, fresh batches, validated": lambda: by_hand_in_full(sizes),
         "plain LightningModule, logs every step": lambda: plain(sizes, threads),
         "Tandem": lambda: tandem(sizes, threads),
     }
@@ -95,8 +117,8 @@ def main(repeats: int = 5) -> None:
     columns = ["batch x inputs x hidden x outputs", "threads", "what", "µs a step, median (middle half)", "ratio"]
     notes = (
         f"Lightning's ways take epochs of {STEPS_PER_EPOCH} steps, each followed by a validation, with offline "
-        "tracking; theirs is the whole fit divided by its steps. The hand-written loops see one fixed batch and are "
-        "neither validated nor tracked. The ratio is to the Adam loop of the notes."
+        "tracking; theirs is the whole fit divided by its steps. The first two hand-written loops see one fixed batch, "
+        "which stays in the cache, and are not validated. The ratio is to the first, the Adam loop of the notes."
     )
     save("steps", "Time of a training step", columns, rows, notes)
 
