@@ -31,7 +31,12 @@ class Journal(Checkpoint, ABC):
         last_checkpoint: where the training can go on from, written every so often and at its end.
         cfg: the config; of a stack, any trial's.
         progress: shown at every epoch.
+
+    Attributes:
+        stops_at_second_signal: whether a second signal ends the training at once, without its checkpoint.
     """
+
+    stops_at_second_signal = True
 
     def __init__(self, last_checkpoint: Path, cfg: Config, progress: Progress | SweepProgress) -> None:
         self.last_checkpoint = last_checkpoint
@@ -121,7 +126,7 @@ class Journal(Checkpoint, ABC):
         return {signum: signal.signal(signum, self._notice) for signum in (signal.SIGINT, signal.SIGTERM)}
 
     def _notice(self, signum: int, frame: FrameType | None) -> None:
-        if self._signum is not None:
+        if self._signum is not None and self.stops_at_second_signal:
             raise KeyboardInterrupt
         self._signum = signum
 

@@ -144,6 +144,10 @@ class SweepProgress:
         """A stack has trained and its trials are about to be written down; the bar stays."""
         self._told.unsaved = self._told.size * (1 - _SAVING)
 
+    def give_up(self) -> None:
+        """A stack will not go on as it is."""
+        self._told.unsaved = 0.0
+
     def end(self) -> None:
         """Leaves the bar as it stands."""
         if self._bar is not None:

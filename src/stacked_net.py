@@ -100,22 +100,27 @@ class _Broadcast:
 
 
 def _broadcast(net: nn.Module, input_dim: int) -> _Broadcast | None:
-    """A net in this form, if it has it: both ways are asked for predictions in training, with drawn weights."""
+    """A net in this form, if it has it: both ways are asked for predictions, with drawn weights."""
     layers = [module for module in net.modules() if type(module) is nn.Linear]
     of_layers = {id(weight) for layer in layers for weight in layer.parameters()}
     if any(id(weight) not in of_layers for weight in net.parameters()) or any(True for _ in net.buffers()):
         return None
     draw = partial(torch.randn, generator=torch.Generator().manual_seed(0))
     weights = {name: draw(2, *weight.shape).to(weight) for name, weight in net.named_parameters()}
-    features, broadcast = draw(3, input_dim).to(next(net.parameters())), _Broadcast(net)
-    with torch.no_grad(), torch.random.fork_rng(devices=[]):
-        expected = _by_vmap(net.train(), weights, {}, features)
-        try:
-            predicted = broadcast(weights, features, training=True)
-        except Exception:  # it does more with its layers than call them
-            return None
-    alike = predicted.shape == expected.shape and torch.allclose(predicted, expected, rtol=1e-3, atol=1e-5)
+    features = draw(3, input_dim).to(next(net.parameters()))
+    try:
+        broadcast = _Broadcast(net)
+        alike = all(_agree(broadcast, net, weights, features, training) for training in (True, False))
+    except Exception:  # it does more with its layers than call them
+        return None
     return broadcast if alike else None
+
+
+def _agree(broadcast: _Broadcast, net: nn.Module, weights: Weights, features: Tensor, training: bool) -> bool:
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        expected = _by_vmap(net.train(training), weights, {}, features)
+        predicted = broadcast(weights, features, training)
+    return predicted.shape == expected.shape and torch.allclose(predicted, expected, rtol=1e-3, atol=1e-5)
 
 
 def _by_vmap(net: nn.Module, weights: Weights, buffers: Weights, features: Tensor) -> Tensor:

@@ -18,9 +18,11 @@ from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, 
 from src.sweep.jobs import Job, compose_jobs
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
+from src.sweep.workers import get_ready
 from src.tracking import run_name
 
 log = logging.getLogger(__name__)
+_MANY = 64  # trials that are likely to be shared out among workers
 
 
 class LocalLauncher(BasicLauncher):
@@ -77,6 +79,12 @@ class LocalLauncher(BasicLauncher):
             earlier = f", {len(ended)} of them ended before" if ended else ""
             log.info(f"{short(sweep)}: {len(trials)} trials{earlier}")
         if len(ended) < len(trials):
+            if (
+                self.workers != 1
+                and not pruning.drops
+                and len(trials) - len(ended) >= (2 if self.stack_size == 1 else _MANY)
+            ):
+                get_ready()
             with heavy_imports():  # torch is imported here, once every config is known to be right
                 from src.sweep.running import run_jobs
 

@@ -60,9 +60,9 @@ def interrupted_stacks(
     """Stacks that were under way in an earlier launch and whose trials are all asked for again."""
     by_key = {job.key: job for job in jobs}
     going_on: list[list[Job]] = []
-    taken = set(ended)
+    taken: set[str] = set()
     for keys in folder_keys:
-        if set(keys) <= by_key.keys() and not set(keys) <= taken:
+        if set(keys) <= by_key.keys() and not set(keys) <= set(ended) and not taken & set(keys):
             going_on.append([by_key[key] for key in keys])
             taken |= set(keys)
     return going_on

@@ -139,6 +139,7 @@ class Running:
 
     def _after_death(self, stack: list[Job], code: int | None) -> list[list[Job]]:
         """What there is still to train of a stack whose worker died: halves, down to the trial at fault."""
+        stack_ended(stack_checkpoint(self._sweep, [job.key for job in stack]))
         rest = [job for job in stack if not _has_ended(job)]
         died = RuntimeError(f"its process ended with exit code {code}")
         if len(rest) == 1:

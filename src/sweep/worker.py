@@ -7,7 +7,6 @@ import logging
 import multiprocessing
 import os
 import signal
-import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -62,28 +61,39 @@ class Far:
         return lambda *args: self._line.send("call", self._name, method, args)
 
 
-def work(connection: Connection, make_trainer: Callable[[Any], Trainer]) -> None:
+def work(connection: Connection, make_trainer: Callable[[Any], Trainer], log_level: int) -> None:
     """Trains the stacks that come over the pipe, until None comes.
 
     Args:
         connection: the worker's end of the pipe.
         make_trainer: makes what trains, given what stands for the sweep's progress.
+        log_level: what is logged below it goes no further.
     """
     os.setsid()  # Ctrl-C is for the sweep's process, which then stops this one
     threading.Thread(target=_die_with_the_sweep, daemon=True).start()
     line = Line(connection)
-    _speak_through(line)
-    share_upload(Far("upload", line))
+    logging.root.handlers = [_Sent(line)]
+    logging.root.setLevel(log_level)
     try:
         with stoppable(""):
-            trainer = make_trainer(Far("progress", line))
-            while stack := connection.recv():
-                trainer.train(stack)
-                line.send("done")
+            _train(connection, line, make_trainer)
     except Interrupted as stop:
         line.send("stopped", stop.signum)
+    except EOFError:  # the sweep's process was stopped before it knew of this one
+        pass
     except Exception as error:  # a full disk is told as it is; a bug by its traceback, since not every error travels
         line.send("failed", error if isinstance(error, OSError) else RuntimeError(traceback.format_exc()))
+
+
+def _train(connection: Connection, line: Line, make_trainer: Callable[[Any], Trainer]) -> None:
+    from src.journal import Journal
+
+    Journal.stops_at_second_signal = False  # it may come from the system and from the sweep's process
+    share_upload(Far("upload", line))
+    trainer = make_trainer(Far("progress", line))
+    while stack := connection.recv():
+        trainer.train(stack)
+        line.send("done")
 
 
 class _Sent(QueueHandler):
@@ -95,12 +105,6 @@ class _Sent(QueueHandler):
 
     def enqueue(self, record: logging.LogRecord) -> None:
         self._line.send("logged", record)
-
-
-def _speak_through(line: Line) -> None:
-    # In the process that this was forked from, a progress bar may stand in for stdout and the log's stream.
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
-    logging.root.handlers = [_Sent(line)]
 
 
 def _die_with_the_sweep() -> None:

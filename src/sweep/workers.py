@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
+from multiprocessing import forkserver
 from multiprocessing.connection import wait
 from typing import Any
 
@@ -19,7 +20,9 @@ from src.sweep.plan import needs_processes
 from src.sweep.worker import Stack, Trainer, work
 
 _IS_LINUX = sys.platform == "linux"
-_processes: Any = multiprocessing.get_context("fork" if _IS_LINUX else "spawn")
+# Not forked from the sweep's own process: the threads of polars, of autograd and of OpenMP would be missing in it.
+_processes: Any = multiprocessing.get_context("forkserver" if _IS_LINUX else "spawn")
+_processes.set_forkserver_preload(["src.sweep.running"])
 
 
 def how_many(asked: int | None, cfg: Config, on_gpu: bool, drops: bool) -> tuple[int, str | None]:
@@ -46,6 +49,12 @@ def how_many(asked: int | None, cfg: Config, on_gpu: bool, drops: bool) -> tuple
     return asked or usual, None
 
 
+def get_ready() -> None:
+    """Begins the imports that workers share while this process does its own: they take seconds."""
+    if _IS_LINUX:
+        forkserver.ensure_running()
+
+
 class Worker:
     """A process that trains stacks.
 
@@ -58,14 +67,14 @@ class Worker:
         self.number = number
         self.stack: Stack | None = None
         self.connection, far = _processes.Pipe()
-        self.process = _processes.Process(target=work, args=(far, make_trainer))
+        self.process = _processes.Process(target=work, args=(far, make_trainer, logging.root.level))
         self.process.start()
         far.close()  # the worker's alone: the pipe ends with it
 
     def give(self, stack: Stack | None) -> None:
         """Hands it the stack that it trains next; None ends it."""
         self.stack = stack
-        with suppress(BrokenPipeError):  # it has died, which `Workers` notices by itself
+        with suppress(ConnectionError):  # it has died, which `Workers` notices by itself
             self.connection.send(stack)
 
 
@@ -110,9 +119,7 @@ class Workers:
             self._stop()
             raise
         finally:
-            for worker in self._workers:
-                worker.give(None)
-                worker.process.join()
+            self._end()
 
     def _is_busy(self) -> bool:
         """Hands out what waits; false once there is nothing more to wait for."""
@@ -157,21 +164,38 @@ class Workers:
 
     def _bury(self, worker: Worker) -> None:
         self._workers.remove(worker)
-        worker.process.join()
         worker.connection.close()
+        worker.process.join()
         if worker.stack:
             self._objects["progress"].turn_to(worker.number)
+            self._objects["progress"].give_up()
             self._waiting.extend(self._died(worker.stack, worker.process.exitcode))
 
     def _stop(self) -> None:
         """Lets every worker save its stack, and waits for it; a second signal meanwhile kills them."""
         self._died = lambda stack, code: []
+        first = self._problem is not None  # where all got the signal, a worker's word of it may have come before it
         for worker in self._workers:
             worker.process.terminate()
-        try:
-            while self._workers:
+        while self._workers:
+            try:
                 self._listen()
-        except BaseException:
+            except Interrupted:
+                if not first:
+                    self._kill()
+                    raise
+                first = False
+
+    def _end(self) -> None:
+        try:
             for worker in self._workers:
-                worker.process.kill()
+                worker.give(None)
+            for worker in self._workers:
+                worker.process.join()
+        except BaseException:
+            self._kill()
             raise
+
+    def _kill(self) -> None:
+        for worker in self._workers:
+            worker.process.kill()

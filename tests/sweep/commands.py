@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 fresh = multiprocessing.get_context("forkserver")
 fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page"])
-SHORT = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "tracking=disabled")
+SHORT = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "tracking=disabled", "hydra.launcher.workers=1")
 BROKEN_TORCH = "raise SystemExit('torch was imported')\n"
 
 NETS = """

@@ -1,9 +1,7 @@
 """Stacks that train beside each other come out as stacks that train one after another, however the sweep ends."""
 
-import os
 import signal
 import time
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,10 +12,62 @@ from src.record import read_history
 from src.sweep.workers import how_many
 from tests.conftest import composed
 from tests.sweep.commands import SHORT, Done, bring_nets, quick, records_of
-from tests.sweep.test_sweep_survival import disk_full_at_record, sweep_in, wait_for
+from tests.sweep.test_sweep_survival import sweep_in, wait_for
 
 GRID = ("-m", "seed=range(8)", "hydra.launcher.stack_size=4", "sweep.name=s", "checkpoint.interval_seconds=0")
 TWO = "hydra.launcher.workers=2"
+
+NET = """
+import errno, multiprocessing, os, pathlib, signal
+import torch
+from src.journal import Journal
+from src.models import TwoLayerNet
+
+IN_WORKER = os.getsid(0) == os.getpid()
+if IN_WORKER:
+    sweep = multiprocessing.parent_process().pid
+
+class Net(TwoLayerNet):
+    def __init__(self, **sizes):
+        if IN_WORKER and torch.initial_seed() == {deadly_seed}:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().__init__(**sizes)
+"""
+
+SIGNALS = """
+original = Journal.on_train_batch_end
+
+def on_train_batch_end(self, *rest):
+    sent = pathlib.Path("sent")
+    if IN_WORKER and self._steps == 5 and not sent.exists():
+        sent.touch()
+        for pid in {pids}:
+            os.kill(pid, signal.{name})
+    original(self, *rest)
+
+Journal.on_train_batch_end = on_train_batch_end
+"""
+
+FULL_DISK = """
+real, writes = os.replace, 0
+
+def replace(source, target):
+    global writes
+    writes += str(target).endswith("record.json")
+    if IN_WORKER and writes >= 3:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+    real(source, target)
+
+os.replace = replace
+"""
+
+
+def swept(folder: Path, *words: str, deadly_seed: int = -1, fault: str = "") -> Done:
+    """The grid with a net that a worker imports, and with it what goes wrong there."""
+    (folder / "conf" / "model").mkdir(parents=True, exist_ok=True)
+    (folder / "conf" / "model" / "mine.yaml").write_text("_target_: mine.Net\nhidden_dim: 8\n")
+    (folder / "mine.py").write_text(NET.replace("{deadly_seed}", str(deadly_seed)) + fault)
+    return quick(folder, *GRID, *SHORT, f"hydra.searchpath=[file://{folder}/conf]", "model=mine", *words)
 
 
 def pids(folder: Path) -> set[int]:
@@ -27,7 +77,7 @@ def pids(folder: Path) -> set[int]:
 @pytest.fixture(scope="module")
 def one_process(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("one")
-    assert quick(folder, *GRID, *SHORT, "hydra.launcher.workers=1").returncode == 0
+    assert swept(folder, "hydra.launcher.workers=1").returncode == 0
     assert len(pids(folder)) == 1
     return folder
 
@@ -42,7 +92,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 
 def test_workers_come_out_as_one_process(one_process: Path, tmp_path: Path) -> None:
-    done = quick(tmp_path, *GRID, *SHORT, TWO)
+    done = swept(tmp_path, TWO)
     assert (done.returncode, done.stderr) == (0, "")
     assert len(pids(tmp_path)) == 2
     assert_same(one_process, tmp_path)
@@ -50,6 +100,7 @@ def test_workers_come_out_as_one_process(one_process: Path, tmp_path: Path) -> N
     assert [int(line.split("/")[0]) for line in lines] == list(range(1, 9))
 
 
+@pytest.mark.soak
 def test_trials_that_are_not_stacked_train_beside_each_other(tmp_path: Path) -> None:
     done = quick(tmp_path, "-m", "seed=range(4)", *SHORT, "sweep.name=s", "hydra.launcher.stack_size=1", TWO)
     assert (done.returncode, done.stderr) == (0, "")
@@ -57,6 +108,7 @@ def test_trials_that_are_not_stacked_train_beside_each_other(tmp_path: Path) -> 
     assert {record.stack for record in records_of(sweep_in(tmp_path)).values()} == {None}
 
 
+@pytest.mark.soak
 def test_a_trial_that_raises_in_a_worker_fails_alone_and_says_why(tmp_path: Path) -> None:
     search = bring_nets(tmp_path)
     done = quick(tmp_path, *GRID, *SHORT, TWO, search, "model=unlucky", "model.unlucky_seed=2")
@@ -66,22 +118,8 @@ def test_a_trial_that_raises_in_a_worker_fails_alone_and_says_why(tmp_path: Path
     assert [record.overrides[0] for record in failed] == ["seed=2"]
 
 
-def die_of_seed(seed: int) -> None:
-    """Nets of this seed take their process with them."""
-    import lightning
-
-    original = lightning.seed_everything
-
-    def seed_everything(drawn: int, **options: bool) -> int:
-        if drawn == seed:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(drawn, **options)
-
-    lightning.seed_everything = seed_everything  # type: ignore[assignment]
-
-
 def test_a_trial_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
-    done = quick(tmp_path, *GRID, *SHORT, TWO, first=partial(die_of_seed, 2))
+    done = swept(tmp_path, TWO, deadly_seed=2)
     assert done.returncode == 1
     assert "its stack is halved to find the trials at fault" in done.stdout
     records = {record.overrides[0]: record for record in records_of(sweep_in(tmp_path)).values()}
@@ -90,53 +128,60 @@ def test_a_trial_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
     assert len(records) == 7
 
 
-def signal_the_sweep(signum: int, folder: Path) -> None:
-    """The first worker that has made five steps sends the sweep a signal."""
-    from src.journal import Journal
-
-    original, sweep = Journal.on_train_batch_end, os.getpid()
-
-    def on_train_batch_end(self: Journal, *rest: object) -> None:
-        if self._steps == 5 and not (folder / "sent").exists():
-            (folder / "sent").touch()
-            os.kill(sweep, signum)
-        original(self, *rest)  # type: ignore[arg-type]
-
-    Journal.on_train_batch_end = on_train_batch_end  # type: ignore[method-assign,assignment]
+def signals(*whom: str, name: str) -> str:
+    """The first worker that has made five steps sends signals."""
+    return SIGNALS.replace("{pids}", f"({', '.join(whom)},)").replace("{name}", name)
 
 
-def stopped(folder: Path, signum: int) -> Done:
-    return quick(folder, *GRID, *SHORT, TWO, first=partial(signal_the_sweep, signum, folder))
-
-
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_lets_every_worker_save_its_stack(one_process: Path, tmp_path: Path, signum: int) -> None:
-    done = stopped(tmp_path, signum)
-    assert (done.returncode, done.stderr) == (128 + signum, "")
+# A system that ends signals every process: a worker then hears it twice, and the sweep perhaps from a worker first.
+@pytest.mark.parametrize(
+    ("whom", "name"),
+    [
+        (["sweep"], "SIGINT"),
+        pytest.param(["sweep", "os.getpid()"], "SIGTERM", marks=pytest.mark.soak),
+        pytest.param(["os.getpid()"], "SIGTERM", marks=pytest.mark.soak),
+    ],
+)
+def test_a_signal_lets_every_worker_save_its_stack(
+    one_process: Path, tmp_path: Path, whom: list[str], name: str
+) -> None:
+    done = swept(tmp_path, TWO, fault=signals(*whom, name=name))
+    assert (done.returncode, done.stderr) == (128 + signal.Signals[name], "")
     assert done.stdout.splitlines()[-1].endswith("go on with: python -m src.resume outputs/sweeps/s")
     assert not any(is_alive(pid) for pid in pids(tmp_path))
     assert list(sweep_in(tmp_path).glob("stacks/*.ckpt"))
-    assert quick(tmp_path, *GRID, *SHORT, TWO).returncode == 0
+    assert "failed" not in {record.status for record in records_of(sweep_in(tmp_path)).values()}
+    assert swept(tmp_path, TWO).returncode == 0
     assert_same(one_process, tmp_path)
 
 
 def test_workers_of_a_killed_sweep_die_with_it(one_process: Path, tmp_path: Path) -> None:
-    assert stopped(tmp_path, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert swept(tmp_path, TWO, fault=signals("sweep", name="SIGKILL")).returncode == -signal.SIGKILL
     wait_for(lambda: not any(is_alive(pid) for pid in pids(tmp_path)))
     before = [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))]
     time.sleep(0.5)
     assert [path.stat().st_mtime_ns for path in sorted(tmp_path.rglob("*"))] == before, "something goes on writing"
-    assert quick(tmp_path, *GRID, *SHORT, TWO).returncode == 0
+    assert swept(tmp_path, TWO).returncode == 0
     assert_same(one_process, tmp_path)
 
 
+@pytest.mark.soak
 def test_a_full_disk_in_a_worker_stops_the_sweep(one_process: Path, tmp_path: Path) -> None:
-    full = quick(tmp_path, *GRID, *SHORT, TWO, first=partial(disk_full_at_record, 6))
+    full = swept(tmp_path, TWO, fault=FULL_DISK)
     assert full.returncode == 1
     assert "the disk is full" in full.stderr
     assert not any(is_alive(pid) for pid in pids(tmp_path))
-    assert quick(tmp_path, *GRID, *SHORT, TWO).returncode == 0
+    assert swept(tmp_path, TWO).returncode == 0
     assert_same(one_process, tmp_path)
+
+
+def test_a_table_is_read_in_every_worker(tmp_path: Path) -> None:
+    """The sweep's own process reads it too, with threads that a process forked from it would wait for."""
+    rows = "".join(f"{i % 7},{'ab'[i % 2]},{i % 5}\n" for i in range(60))
+    (tmp_path / "t.csv").write_text("x,kind,y\n" + rows)
+    done = quick(tmp_path, *GRID, *SHORT, TWO, "data=table", "data.path=t.csv", "data.target=y")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(pids(tmp_path)) == 2
 
 
 def test_one_worker_where_several_would_not_pay_or_change_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
