@@ -28,9 +28,8 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("number", "size"),
     [
-        *(pytest.param(number, "auto", marks=pytest.mark.soak) for number in (2, 15)),
+        *(pytest.param(number, "auto", marks=pytest.mark.soak) for number in (2, 11, 15)),
         (6, "auto"),
-        (11, "auto"),
         (6, "1"),
     ],
 )

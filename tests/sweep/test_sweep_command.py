@@ -179,7 +179,7 @@ def test_second_process_is_refused_with_the_first_ones_host_and_number(place: Pa
 )
 def test_wrong_config_ends_the_sweep_before_it_begins(tmp_path: Path, words: tuple[str, ...], told: str) -> None:
     (tmp_path / "torch.py").write_text(BROKEN_TORCH)
-    wrong = command(tmp_path, "-m", *words, *SHORT)
+    wrong = command(tmp_path, "-m", *SHORT, *words)
     assert wrong.returncode == 2, wrong.stderr
     assert told in wrong.stderr
     assert 1 <= len(wrong.stderr.splitlines()) <= 4
@@ -197,7 +197,8 @@ def test_failing_trials_fail_alone_and_the_last_line_says_which(tmp_path: Path) 
     known = bring_nets(tmp_path)
     grid = ("-m", known, "model=unlucky", "model.unlucky_seed=5", "model.hidden_dim=12,13", "seed=range(3,7)")
     sweep = tmp_path / "outputs" / "sweeps" / "bad"
-    done = quick(tmp_path, *grid, "trainer.max_epochs=2", "trainer.accelerator=cpu", "sweep.name=bad")
+    one_process = ("trainer.accelerator=cpu", "hydra.launcher.workers=1")
+    done = quick(tmp_path, *grid, "trainer.max_epochs=2", *one_process, "sweep.name=bad")
     assert done.returncode == 1
     records = records_of(sweep)
     failed = {key: record for key, record in records.items() if record.status == "failed"}
