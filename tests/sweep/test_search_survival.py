@@ -30,7 +30,7 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         *(pytest.param(number, "auto", marks=pytest.mark.soak) for number in (2, 11, 15)),
         (6, "auto"),
-        (6, "1"),
+        pytest.param(6, "1", marks=pytest.mark.soak),
     ],
 )
 def test_killed_search_ends_as_the_one_that_was_not(
