@@ -33,8 +33,14 @@ def suggestions(folder: Path) -> list[tuple[str, ...]]:
     return list(dict.fromkeys(tuple(texts) for texts in told))
 
 
-@pytest.mark.parametrize("stack_size", ["auto", "1"])
-@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize(
+    ("sampler", "stack_size"),
+    [
+        *((sampler, "auto") for sampler in SAMPLERS),
+        ("tpe", "1"),
+        *(pytest.param(sampler, "1", marks=pytest.mark.soak) for sampler in SAMPLERS if sampler != "tpe"),
+    ],
+)
 def test_every_sampler_and_both_pruners_make_the_trials_asked_for(
     tmp_path: Path, sampler: str, stack_size: str
 ) -> None:
@@ -62,7 +68,7 @@ def test_same_seed_gives_the_same_suggestions_twice_and_another_seed_others(tmp_
     assert suggestions(tmp_path / "a") == suggestions(tmp_path / "b") != suggestions(tmp_path / "c")
 
 
-@pytest.mark.parametrize("sampler", ["tpe", "cmaes", "nsgaii", "qmc"])
+@pytest.mark.parametrize("sampler", ["tpe", "cmaes", *SOAKED])
 def test_search_in_two_launches_is_the_search_in_one(tmp_path: Path, sampler: str) -> None:
     small = ["hydra.sweeper.sampler.population_size=6"] if sampler == "nsgaii" else []
     words = [f"hydra/sweeper/sampler={sampler}", "trainer.max_epochs=2", *small]

@@ -21,6 +21,9 @@ SMALL = (*TWO_BY_THREE, "trainer.max_epochs=4", "hydra.launcher.workers=1")
 LONG = (*TWO_BY_THREE, "trainer.max_epochs=30", "data.batch_size=4", "checkpoint.interval_seconds=0.1")
 
 
+soak = partial(pytest.param, marks=pytest.mark.soak)
+
+
 def sweep_in(folder: Path) -> Path:
     return folder / "outputs" / "sweeps" / "s"
 
@@ -92,7 +95,7 @@ def finished(sweep: Path) -> dict[str, tuple[bytes, int]]:
 
 
 # 6 records are written when the stack starts, 6 when it has ended
-@pytest.mark.parametrize(("number", "before"), [(4, False), (7, True), (9, False), (12, False)])
+@pytest.mark.parametrize(("number", "before"), [(4, False), soak(7, True), (9, False), soak(12, False)])
 def test_kill_at_any_record_loses_nothing_and_repeats_nothing(
     uninterrupted: Path, tmp_path: Path, number: int, before: bool
 ) -> None:
@@ -122,7 +125,7 @@ def test_trials_of_a_killed_stack_can_go_on_one_at_a_time(uninterrupted: Path, t
     assert sorted(record.stack is None for record in records_of(sweep).values()) == [False] * 3 + [True] * 3
 
 
-@pytest.mark.parametrize(("number", "size"), [(9, "auto"), (11, "1")])
+@pytest.mark.parametrize(("number", "size"), [(9, "auto"), soak(11, "1")])
 def test_signal_between_trainings_says_how_to_go_on(
     uninterrupted: Path, tmp_path: Path, number: int, size: str
 ) -> None:
@@ -191,7 +194,7 @@ def disk_full_at_record(number: int) -> None:
     os.replace = replace  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("number", "size"), [(9, "auto"), (11, "1")])
+@pytest.mark.parametrize(("number", "size"), [(9, "auto"), soak(11, "1")])
 def test_full_disk_stops_the_sweep_and_leaves_records_that_can_be_read(
     uninterrupted: Path, tmp_path: Path, number: int, size: str
 ) -> None:
