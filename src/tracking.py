@@ -10,27 +10,16 @@ import os
 import secrets
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import Tracking
-from src.upload import Outcome, Upload
+from src.upload import Outcome, Upload, uploads
 from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
 _CHOSEN = {place: os.environ.get(f"WANDB_{place}_DIR") for place in ("DATA", "CACHE", "CONFIG")}
-
-
-class Uploads(Protocol):
-    """What takes the W&B logs of a sweep's trials."""
-
-    def add(self, *logs: Path) -> None:
-        """Logs to upload."""
-
-
-_shared: list[Uploads] = []
 
 
 class Tracker(Protocol):
@@ -115,7 +104,7 @@ class WandbTracker:
         self._replaced = [run for run in self._replaced if run.resolve() != self.log_folder.resolve()]
         _define_metrics(self._run)
         self.info: dict[str, str | None] = {"mode": settings.mode, "id": self._run.id, "group": group, "url": None}
-        self._upload = Upload(folder, live=True) if settings.mode == "online" and not _shared else None
+        self._upload = Upload(folder, live=True) if settings.mode == "online" and uploads() is None else None
         if self._upload:
             self._upload.add(self.log_folder)
 
@@ -155,8 +144,8 @@ class WandbTracker:
 
     def _end_upload(self) -> None:
         if self._upload is None:
-            if self._settings.mode == "online":
-                _shared[0].add(self.log_folder)
+            if self._settings.mode == "online" and (shared := uploads()):
+                shared.add(self.log_folder)
             return
         outcome = self._upload.end()
         self.info |= placed(self.info, self._settings, outcome, self.log_folder)
@@ -200,32 +189,6 @@ def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identit
     except Exception as error:  # as above
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)
         return NullTracker()
-
-
-@contextmanager
-def shared_upload(folder: Path) -> Iterator[Upload]:
-    """The trials of a sweep share one upload: it goes on in the background from the first one that ends."""
-    upload = Upload(folder)
-    _shared.append(upload)
-    try:
-        yield upload
-    except BaseException:  # a sweep that is stopped ends soon; it goes on with the upload when it goes on
-        upload.end(limit=10)
-        raise
-    else:
-        upload.end()
-    finally:
-        _shared.remove(upload)
-
-
-def share_upload(upload: Uploads) -> None:
-    """Lets every run of this process hand its W&B log to this upload."""
-    _shared[:] = [upload]
-
-
-def uploads() -> Uploads | None:
-    """What runs of this process share, if they share an upload."""
-    return _shared[0] if _shared else None
 
 
 def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:

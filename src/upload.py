@@ -4,9 +4,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from src.online import Account
 from src.uploader import is_uploaded
@@ -109,3 +111,39 @@ class Upload:
             self._process.stdin.flush()
         except BrokenPipeError:  # it has ended, and says why at the end
             pass
+
+
+class Uploads(Protocol):
+    """What takes the W&B logs of a sweep's trials."""
+
+    def add(self, *logs: Path) -> None:
+        """Logs to upload."""
+
+
+_shared: list[Uploads] = []
+
+
+@contextmanager
+def shared_upload(folder: Path) -> Iterator[Upload]:
+    """The trials of a sweep share one upload: it goes on in the background from the first one that ends."""
+    upload = Upload(folder)
+    _shared.append(upload)
+    try:
+        yield upload
+    except BaseException:  # a sweep that is stopped ends soon; it goes on with the upload when it goes on
+        upload.end(limit=10)
+        raise
+    else:
+        upload.end()
+    finally:
+        _shared.remove(upload)
+
+
+def share_upload(upload: Uploads) -> None:
+    """Lets every run of this process hand its W&B log to this upload."""
+    _shared[:] = [upload]
+
+
+def uploads() -> Uploads | None:
+    """What runs of this process share, if they share an upload."""
+    return _shared[0] if _shared else None

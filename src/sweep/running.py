@@ -24,7 +24,7 @@ from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
 from src.sweep.pruning import Pruning
 from src.sweep.workers import Workers, how_many
-from src.tracking import uploads
+from src.upload import uploads
 
 log = logging.getLogger(__name__)
 _TAIL = 30  # lines of a failed process that are shown

@@ -15,8 +15,7 @@ from src.summary import short, sweep_summary
 from src.sweep.folder import sole_owner
 from src.sweep.signals import stoppable
 from src.sweep_tracking import settle, track_sweep
-from src.tracking import shared_upload
-from src.upload import Upload
+from src.upload import Upload, shared_upload
 
 if TYPE_CHECKING:
     from src.report.write import Report

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from src.errors import Interrupted
 from src.sweep.jobs import Job
 from src.sweep.signals import stoppable
-from src.tracking import share_upload
+from src.upload import share_upload
 
 Stack = list[Job]
 
