@@ -128,6 +128,11 @@ def _reworded(error: Exception) -> ConfigError | None:
 
 def _missing_option(path: str, found: Iterable[str]) -> ConfigError:
     group, _, option = path.rpartition("/")
+    if path.startswith("experiment/"):  # its option may be the path of a file
+        group, option = "experiment", path.removeprefix("experiment/")
+        if "/" in option:
+            law = "experiment is the name of a folder under experiments/, or the path of a YAML file"
+            return ConfigError(law, f"there is no {option}.yaml", "ls outputs/sweeps/*/best.yaml")
     if not group:
         return ConfigError(f"there is no config file {path}", f"--config-name={path}", f"--config-name={ENTRY}")
     among = sorted(found) or options(group)

@@ -93,6 +93,7 @@ GROUPS = [
     ("debug=fats", "debug is one of: anomaly, fast,", "try: debug=fast"),
     ("experiment=null", "experiment is ", "got: experiment=null"),
     ("experiment=nope", "experiment is ", "got: experiment=nope"),
+    ("experiment=outputs/nope/best", "the path of a YAML file", "there is no outputs/nope/best.yaml"),
     ("hydra.searchpath=[file://{cwd}/conf] experiment=betch_size", "got: experiment=betch_size", "=batch_size"),
     ("hydra.searchpath=[file://{cwd}/conf] model=broken", "broken.yaml must be right YAML", "got: line 2: mapping"),
     ("model._target_=nowhere.Net", "model._target_ must name a class that can be imported", "got: nowhere.Net"),
