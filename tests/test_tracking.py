@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +127,16 @@ def test_no_key_reaches_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     files = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(files) > 5
     assert not [path for path in files if secret.encode() in path.read_bytes()]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not let a thread be moved")
+def test_wandb_takes_rows_on_the_core_that_they_come_from(tmp_path: Path) -> None:
+    anywhere = os.sched_getaffinity(0)
+    trained(tmp_path, *OFFLINE)
+    wandb_threads = [thread for thread in threading.enumerate() if thread.name.startswith("wandb")]
+    assert wandb_threads
+    assert all(len(os.sched_getaffinity(thread.native_id or -1)) == 1 for thread in wandb_threads)
+    assert os.sched_getaffinity(0) == anywhere, "the training itself runs where it likes"
 
 
 def test_null_tracker_takes_everything(tmp_path: Path) -> None:
