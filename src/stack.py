@@ -65,7 +65,7 @@ class Stack(LeanModule):
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (K', B, O) of every trial on the same features (B, D), both standardised."""
         weights = dict(zip(self.names, self.weights, strict=True))
-        return self._net(weights, self._buffers_of_nets, features, self.training)
+        return self._net(weights, self._buffers_of_nets, features, self.training, self.trials)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         return self._step(batch, "train").sum()  # no trial's loss depends on another's weights
@@ -125,7 +125,7 @@ class Stack(LeanModule):
             self._move_schedules(objective)
 
     def keep(self, staying: Tensor) -> None:
-        """Goes on with fewer trials: their tensors shrink, so their compute is saved.
+        """Goes on with fewer trials: their tensors shrink, so their compute is saved where no dropout draws for them.
 
         Args:
             staying: (K'',) positions among the trials that are still training.

@@ -31,11 +31,36 @@ class StackedNet:
     """
 
     def __init__(self, nets: Sequence[nn.Module], input_dim: int) -> None:
-        self._net = copy.deepcopy(nets[0])
+        self._net, self._size = copy.deepcopy(nets[0]), len(nets)
+        self._is_random = _is_random(copy.deepcopy(nets[0]), input_dim)
         self._broadcast = _broadcast(self._net, input_dim)
 
-    def __call__(self, weights: Weights, buffers: Weights, features: Tensor, training: bool) -> Tensor:
-        """Predictions (K, B, O) of features (B, D), from every weight and buffer of the nets, each (K, ...)."""
+    def __call__(
+        self, weights: Weights, buffers: Weights, features: Tensor, training: bool, staying: Tensor | None = None
+    ) -> Tensor:
+        """Predicts with some of the nets.
+
+        Args:
+            weights: every weight of theirs, each (K', ...).
+            buffers: every buffer of theirs, each (K', ...).
+            features: (B, D), the same for all.
+            training: whether dropout draws.
+            staying: (K',) which of the K nets they are; None for all.
+
+        Returns:
+            (K', B, O)
+        """
+        if staying is None or not (training and self._is_random) or len(staying) == self._size:
+            return self._predict(weights, buffers, features, training)
+        # One generator draws for all: the nets that have left still take their draws, so that all others keep theirs.
+        stand_ins = torch.zeros(self._size, dtype=torch.long, device=staying.device)
+        stand_ins[staying] = torch.arange(len(staying), device=staying.device)
+        weights, buffers = (
+            {name: value.index_select(0, stand_ins) for name, value in each.items()} for each in (weights, buffers)
+        )
+        return self._predict(weights, buffers, features, training).index_select(0, staying)
+
+    def _predict(self, weights: Weights, buffers: Weights, features: Tensor, training: bool) -> Tensor:
         with FastClamp():
             if self._broadcast is not None:
                 return self._broadcast(weights, features, training)
@@ -114,6 +139,14 @@ def _broadcast(net: nn.Module, input_dim: int) -> _Broadcast | None:
     except Exception:  # it does more with its layers than call them
         return None
     return broadcast if alike else None
+
+
+def _is_random(net: nn.Module, input_dim: int) -> bool:
+    """Whether it draws random numbers in training, as dropout does."""
+    with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        net.train()(torch.zeros(3, input_dim).to(next(net.parameters())))
+        return not torch.equal(torch.get_rng_state(), before)
 
 
 def _agree(broadcast: _Broadcast, net: nn.Module, weights: Weights, features: Tensor, training: bool) -> bool:

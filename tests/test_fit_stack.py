@@ -301,6 +301,16 @@ def test_dropout_is_drawn_for_each_trial(tmp_path: Path) -> None:
     assert not torch.allclose(weights(one)["net.out.weight"], weights(other)["net.out.weight"], rtol=1e-2)
 
 
+def test_dropout_draws_the_same_beside_a_neighbour_that_diverges(tmp_path: Path) -> None:
+    base = (*SHORT, f"{OURS}DropoutNet")
+    calm, wild = [("seed=1",), ("seed=2",)], [("seed=1",), ("seed=2", "optimizer.lr=1e38")]
+    expected, _ = stacked(tmp_path / "calm", base, calm)
+    beside, diverged = stacked(tmp_path / "wild", base, wild)
+    assert read(diverged).status == "diverged"
+    for name, values in weights(expected).items():
+        assert torch.equal(weights(beside)[name], values), name
+
+
 def test_a_record_has_what_that_of_a_run_alone_has_and_names_its_stack(tmp_path: Path) -> None:
     (single,) = alone(tmp_path / "apart", SHORT, ADAM[:1])
     folders = stacked(tmp_path / "together", SHORT, ADAM)

@@ -106,6 +106,21 @@ def test_dropout_draws_differ_from_trial_to_trial() -> None:
     assert not torch.allclose(first, second)
 
 
+def test_dropout_draws_the_same_for_a_trial_whichever_others_have_left() -> None:
+    stack = stack_of([DropoutNet(D, 32, O) for _ in range(K)]).train()
+    torch.manual_seed(0)
+    before = stack(batch()[0])
+    before[[2, 0]].sum().backward()
+    gradients = [weights.grad[[2, 0]] for weights in stack.weights if weights.grad is not None]
+    stack.keep(torch.tensor([2, 0]))
+    torch.manual_seed(0)
+    after = stack(batch()[0])
+    after.sum().backward()
+    assert torch.equal(after, before[[2, 0]])
+    for weights, gradient in zip(stack.weights, gradients, strict=True):
+        assert torch.equal(weights.grad, gradient)
+
+
 def test_gradients_of_a_trial_are_those_of_its_net_alone() -> None:
     nets: list[nn.Module] = [ThreeLayerNet(D, 4, O) for _ in range(K)]
     stack = stack_of(nets)
