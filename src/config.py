@@ -65,7 +65,9 @@ class Checkpoint:
     """How often a run saves where it stands."""
 
     interval_seconds: float = number(at_least=0)
-    """Least time between two writes of `last.ckpt`: what a killed run can lose."""
+    """Time between two writes of `last.ckpt`, what a killed run can lose; 0 writes one after each epoch.
+
+    A run on several devices writes them at the end of an epoch only."""
 
 
 @dataclass

@@ -65,7 +65,7 @@ def reported() -> Iterator[None]:
     except Interrupted as stop:
         print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
         raise SystemExit(128 + stop.signum) from None
-    except KeyboardInterrupt:  # before anything was begun, or a second time
+    except KeyboardInterrupt:  # before anything was begun
         if asked:
             raise
         print("\nstopped by SIGINT", flush=True)

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
@@ -46,7 +47,7 @@ class Journal(Checkpoint, ABC):
         self._saves = not cfg.trainer.fast_dev_run
         self._progress = progress
         self._signum: int | None = None
-        self._step_started = self._in_steps = self._earlier = 0.0
+        self._step_started = self._in_steps = self._earlier = self._save_at = 0.0
         self._steps = 0
         self._handlers: dict[int, Any] = {}
 
@@ -69,26 +70,36 @@ class Journal(Checkpoint, ABC):
         }
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._handlers = self._listen()
         self.begin(trainer)
-        self._started = self._last_saved = time.perf_counter()
+        self._started = time.perf_counter()
+        self._save_at = self._started + self._interval
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        # Only now: Lightning has set handlers of its own, which end a training without a checkpoint.
+        self._handlers = self._listen()
+        if trainer.received_sigterm:
+            self._signum = signal.SIGTERM
 
     def on_train_batch_start(self, *_: Any) -> None:
         self._step_started = time.perf_counter()
 
-    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, *_: Any) -> None:
-        self._in_steps += time.perf_counter() - self._step_started
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        now = time.perf_counter()
+        self._in_steps += now - self._step_started
         self._steps += 1
-        # After the last batch the epoch is completed first: a checkpoint there has nothing half done.
-        if self._signum is not None and not trainer.fit_loop.epoch_loop.batch_progress.is_last_batch:
-            self._stop(trainer)
+        is_due = now >= self._save_at and self._interval > 0
+        if (is_due or self._signum is not None) and _can_go_on_from_here(trainer, batch_idx):
+            self._save(trainer)
+            self._stop_if(self._signum)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_ended(trainer, pl_module)
-        if time.perf_counter() - self._last_saved >= self._interval:
+        is_due, signum = _agreed(trainer, time.perf_counter() >= self._save_at, self._signum or 0)
+        if is_due or signum:
             self._save(trainer)
-        if self._signum is not None:
-            self._stop(trainer)
+        self._stop_if(signum)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._saves:
@@ -96,9 +107,11 @@ class Journal(Checkpoint, ABC):
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         self._progress.close()
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
-        self._handlers = {}
+        self._listen_no_more()
+        self._stop_if(self._signum)  # it came after the last epoch
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._listen_no_more()
 
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self._steps, "in_steps": self._in_steps, "seconds": self._seconds()}
@@ -112,12 +125,12 @@ class Journal(Checkpoint, ABC):
 
     def _save(self, trainer: L.Trainer) -> None:
         trainer.save_checkpoint(self.last_checkpoint)
-        self._last_saved = time.perf_counter()
+        self._save_at = time.perf_counter() + self._interval
 
-    def _stop(self, trainer: L.Trainer) -> None:
-        assert self._signum is not None
-        self._save(trainer)
-        raise Interrupted(self._signum)
+    def _stop_if(self, signum: int | None) -> None:
+        if signum:
+            self._signum = None
+            raise Interrupted(signum)
 
     def _listen(self) -> dict[int, Any]:
         """Catches SIGTERM and Ctrl-C; the second one of them stops at once."""
@@ -125,10 +138,35 @@ class Journal(Checkpoint, ABC):
             return {}  # Python allows signal handlers in the main thread alone
         return {signum: signal.signal(signum, self._notice) for signum in (signal.SIGINT, signal.SIGTERM)}
 
+    def _listen_no_more(self) -> None:
+        for signum, handler in self._handlers.items():
+            signal.signal(signum, handler)
+        self._handlers = {}
+
     def _notice(self, signum: int, frame: FrameType | None) -> None:
         if self._signum is not None and self.stops_at_second_signal:
-            raise KeyboardInterrupt
+            raise Interrupted(signum)
         self._signum = signum
+
+
+def _can_go_on_from_here(trainer: L.Trainer, batch_idx: int) -> bool:
+    """Whether a checkpoint after this batch has nothing half done: no epoch to complete, no gradients to add to.
+
+    Several processes save together or not at all, and agree on it at the end of an epoch only.
+    """
+    is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+    has_stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+    return not is_last and has_stepped and trainer.world_size == 1
+
+
+def _agreed(trainer: L.Trainer, *numbers: int) -> list[int]:
+    """The largest of each number in all processes of the run."""
+    if trainer.world_size == 1:
+        return list(numbers)
+    ours = torch.tensor(numbers, device=trainer.strategy.root_device)
+    largest = trainer.strategy.reduce(ours, reduce_op="max")
+    assert torch.is_tensor(largest)
+    return [int(number) for number in largest]
 
 
 class RunJournal(Journal):

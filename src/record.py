@@ -67,9 +67,6 @@ class Record:
         return self.status != "running"
 
 
-UNSOUND = ("failed", "diverged")  # what W&B shows as failed
-
-
 def write(folder: Path, record: Record) -> None:
     """Replaces the folder's record in one step."""
     values = {"schema": record.schema, **vars(record)}

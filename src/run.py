@@ -20,6 +20,7 @@ from src.journal import RunJournal
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
+from src.signals import stoppable
 from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
 
@@ -89,19 +90,18 @@ def _fit(
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
     try:
-        if main:
-            record.wandb = wandb_identity(cfg, record)
-            records.write(folder, record)
-            tracker = _tracker(cfg, folder, config, record)
-            records.write(folder, record)
-        progress = Progress(cfg.objective.metric, cfg.trainer.max_epochs, Console(quiet=quiet or not main))
-        journal = RunJournal(folder, cfg, tracker, progress, prune)
-        _train(cfg, folder, record, journal, checkpoint)
+        with stoppable(f"python -m src.train resume={short(folder)}"):
+            if main:
+                record.wandb = wandb_identity(cfg, record)
+                records.write(folder, record)
+                tracker = _tracker(cfg, folder, config, record)
+                records.write(folder, record)
+            progress = Progress(cfg.objective.metric, cfg.trainer.max_epochs, Console(quiet=quiet or not main))
+            journal = RunJournal(folder, cfg, tracker, progress, prune)
+            _train(cfg, folder, record, journal, checkpoint)
     except BaseException as error:
         _ended_badly(folder, record, error, main)
         _end_tracking(folder, record, tracker, {})
-        if isinstance(error, Interrupted):
-            error.resume = f"python -m src.train resume={short(folder)}"
         raise
     record.timing["seconds"] = round(time.perf_counter() - started, 3)
     if main:
@@ -173,7 +173,7 @@ def told(record: Record) -> dict[str, Any]:
 
 def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool) -> None:
     """A run that raises ends as failed; one that was interrupted can go on, so it is running still."""
-    if not isinstance(error, Interrupted | KeyboardInterrupt):
+    if not isinstance(error, Interrupted):
         record.status = "failed"
     record.error = f"{type(error).__name__}: {error}"
     if main:

@@ -6,6 +6,7 @@ import random
 import signal
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor
@@ -13,8 +14,10 @@ from torch import Tensor
 from src import journal, run
 from src.check import check
 from src.errors import Interrupted
+from src.module import Regressor
 from src.record import read, read_history
 from tests.conftest import SMALL, composed, write_hydra_folder
+from tests.test_run import trained
 
 STEPS = 60
 OVERRIDES = (*SMALL, "trainer.max_epochs=6", "checkpoint.interval_seconds=0", "scheduler=cosine", "optimizer=adamw")
@@ -93,6 +96,52 @@ def test_signal_saves_a_checkpoint_at_the_very_step(
     assert checkpoint["global_step"] == step
     assert in_a_process_of_its_own(folder) == 0
     assert_same_run(uninterrupted, folder)
+
+
+def test_signal_between_accumulated_batches_loses_no_gradient(tmp_path: Path) -> None:
+    overrides = (*OVERRIDES, "trainer.accumulate_grad_batches=2")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert in_a_process_of_its_own(whole, 0, -1, overrides) == 0
+    assert in_a_process_of_its_own(stopped, signal.SIGTERM, 15, overrides) == 128 + signal.SIGTERM
+    assert in_a_process_of_its_own(stopped) == 0
+    assert_same_run(whole, stopped)
+
+
+def test_run_killed_in_a_long_epoch_goes_on_from_its_middle(uninterrupted: Path, tmp_path: Path) -> None:
+    folder, often = tmp_path / "run", (*OVERRIDES, "checkpoint.interval_seconds=1e-4")
+    assert in_a_process_of_its_own(folder, signal.SIGKILL, 17, often) == -signal.SIGKILL
+    checkpoint = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 16, "10 batches an epoch"
+    assert in_a_process_of_its_own(folder) == 0
+    assert_same_run(uninterrupted, folder)
+
+
+def test_signal_while_the_last_checkpoint_is_written_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = journal.Journal._save
+
+    def save(self: journal.Journal, trainer: L.Trainer) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        original(self, trainer)
+
+    monkeypatch.setattr(journal.Journal, "_save", save)
+    with pytest.raises(Interrupted):
+        trained(tmp_path, "checkpoint.interval_seconds=1e6")
+    assert read(tmp_path).status == "running"
+    monkeypatch.undo()
+    assert run.resume(tmp_path).status == "finished"
+
+
+def test_a_training_that_fails_leaves_signals_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("no")
+
+    before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    monkeypatch.setattr(Regressor, "training_step", fail)
+    with pytest.raises(RuntimeError, match="no"):
+        trained(tmp_path)
+    assert [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)] == before
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])

@@ -172,6 +172,12 @@ def test_every_option_trains(tmp_path: Path, overrides: tuple[str, ...]) -> None
     assert trained(tmp_path, *overrides).status == "finished"
 
 
+def test_a_net_that_can_learn_overfits_one_batch(tmp_path: Path) -> None:
+    record = trained(tmp_path, "debug=overfit", "trainer.max_epochs=300", "optimizer.lr=1e-2")
+    assert record.timing["steps"] == 300
+    assert read_history(tmp_path)[-1]["train/loss"] < 1e-3
+
+
 def test_cosine_ends_where_it_should_and_plateau_steps_down(tmp_path: Path) -> None:
     trained(tmp_path / "cosine", "scheduler=cosine")
     assert read_history(tmp_path / "cosine")[-1]["lr"] == pytest.approx(0, abs=1e-9)

@@ -1,11 +1,16 @@
 """`python -m src.train` as a user types it."""
 
 import json
+import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 from src.record import read, read_history
+from tests.sweep.commands import command, start
 
 Shell = Callable[..., CompletedProcess[str]]
 SHORT = ("trainer.max_epochs=3", "tracking=disabled")
@@ -105,6 +110,23 @@ def test_two_processes_train_one_run(shell: Shell, tmp_path: Path) -> None:
     assert read(run).status == "finished"
     assert read(run).timing["steps"] == 3 * 5, "ten batches an epoch, shared by two"
     assert len(read_history(run)) == 3
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("interval", [0.05, 1e6])
+def test_a_signal_to_one_of_two_processes_stops_both_and_both_go_on(tmp_path: Path, interval: float) -> None:
+    words = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=300")
+    run = tmp_path / "run"
+    process = start(tmp_path, *words, "hydra.run.dir=run", f"checkpoint.interval_seconds={interval}")
+    while not (run / "metrics.csv").is_file() or len(read_history(run)) < 5:
+        assert process.poll() is None
+        time.sleep(0.1)
+    process.send_signal(signal.SIGTERM)
+    assert "resume=run" in process.communicate(timeout=60)[0]
+    assert process.returncode == 128 + signal.SIGTERM
+    assert len(read_history(run)) < 300
+    assert command(tmp_path, "resume=run").returncode == 0
+    assert [row["epoch"] for row in read_history(run)] == list(range(300))
 
 
 def test_evaluate_gives_the_scores_of_the_record(shell: Shell, tmp_path: Path) -> None:

@@ -131,8 +131,9 @@ class TabularData(L.LightningDataModule, ABC):
         return features.to(self.dtype), targets.to(self.dtype)
 
     def train_dataloader(self) -> Batches:
-        """The train split in batches, in another order at every epoch."""
-        return self._batches("train", self.batch_size, self.seed)
+        """The train split in batches, in another order at every epoch; always the same ones to be overfitted."""
+        assert self.trainer is not None
+        return self._batches("train", self.batch_size, None if self.trainer.overfit_batches else self.seed)
 
     def val_dataloader(self) -> Batches:
         """The validation split, in its own order."""

@@ -11,9 +11,9 @@ from rich.console import Console
 from src.config import Config
 from src.ranking import Setting, ranked
 from src.record import Record
+from src.signals import stoppable
 from src.summary import short, sweep_summary
 from src.sweep.folder import sole_owner
-from src.sweep.signals import stoppable
 from src.sweep_tracking import settle, track_sweep
 from src.upload import Upload, shared_upload
 

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from src.errors import Interrupted
+from src.signals import stoppable
 from src.sweep.jobs import Job
-from src.sweep.signals import stoppable
 from src.upload import share_upload
 
 Stack = list[Job]

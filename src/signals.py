@@ -1,4 +1,4 @@
-"""Signals that stop a sweep."""
+"""Signals that stop a run or a sweep."""
 
 import signal
 import threading
