@@ -71,7 +71,7 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
         ConfigError: where this machine lacks what the Trainer is asked for.
     """
     torch.set_num_threads(cfg.num_threads)
-    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler()}
+    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler(), "accelerator": _accelerator(cfg)}
     if cfg.data.get("val_fraction") == 0:
         settings["limit_val_batches"] = 0
     try:
@@ -85,6 +85,9 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
             num_sanity_val_steps=0,
         )
     except MisconfigurationException as error:
+        if cfg.trainer.accelerator == "gpu" and not torch.cuda.is_available():
+            law = "trainer.accelerator=gpu needs a CUDA device, and torch finds none on this machine"
+            raise ConfigError(law, remedy="trainer=cpu") from error
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
 
 
@@ -130,8 +133,15 @@ def _scheduler(cfg: Config) -> MakeScheduler:
 
 def device_name(cfg: Config) -> str:
     """What a run is trained on: `cpu`, or a GPU's name."""
-    wanted = cfg.trainer.accelerator in ("auto", "gpu", "cuda")
-    return torch.cuda.get_device_name() if wanted and torch.cuda.is_available() else "cpu"
+    on_gpu = _accelerator(cfg) == "cuda" and torch.cuda.is_available()
+    return torch.cuda.get_device_name() if on_gpu else "cpu"
+
+
+def _accelerator(cfg: Config) -> str:
+    """Lightning's name of it; its own `auto` would take Apple's GPUs, which lack the float64 of the scales."""
+    if cfg.trainer.accelerator == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return "cuda" if cfg.trainer.accelerator == "gpu" else cfg.trainer.accelerator
 
 
 class _NoProfiler(PassThroughProfiler):

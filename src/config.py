@@ -27,7 +27,7 @@ class Objective:
 class Trainer:
     """Arguments of Lightning's Trainer."""
 
-    accelerator: str = choice("auto", "cpu", "gpu", "cuda", "mps", "tpu")
+    accelerator: str = choice("auto", "cpu", "gpu")
     devices: Any = MISSING
     num_nodes: int = number(at_least=1)
     strategy: str = choice("auto", "ddp", "ddp_find_unused_parameters_true", "fsdp")

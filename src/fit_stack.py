@@ -3,6 +3,7 @@
 Shapes: K trials.
 """
 
+import io
 import math
 import time
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from src.halving import Halving
 from src.memory import keep_freed_memory
 from src.naming import without_seed
 from src.progress import SweepProgress
-from src.provenance import provenance
+from src.provenance import diff_of, provenance
 from src.record import UNSOUND, Record, Row
 from src.run import told, wandb_config, wandb_identity
 from src.stack import Stack
@@ -69,7 +70,6 @@ def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
 
 def room(trial: Trial) -> tuple[int, str | None]:
     """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
-    torch.set_num_threads(1)  # a process that has used several cannot be forked
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
@@ -150,15 +150,16 @@ def _start(trials: Sequence[Trial]) -> list[Record]:
 
 
 def _source(cfg: Config) -> dict[str, Any]:
-    """A trial's provenance; the diff of the code, the same for all, is kept once in the sweep's own file."""
+    """A trial's provenance; the diff of the code, the same for all, is kept once among the `diffs` of `sweep.json`."""
     source = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     git = source["git"]
-    return source | {"git": git and {**git, "diff": "in sweep.json" if git["diff"] else ""}}
+    kept = next(iter(diff_of(git)), None)
+    return source | {"git": git and {**git, "diff": f"{kept} in sweep.json" if kept else ""}}
 
 
 def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: TabularData) -> list[dict[str, float]]:
     """Every trial's best weights on the test split."""
-    if not len(data.split("test")[0]):
+    if not len(data.split("test")[0]) or not trainer.limit_test_batches:
         return [{}] * stack.size
     stack.load(journal.best_weights)
     trainer.test(stack, data, verbose=False)
@@ -178,7 +179,9 @@ def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, 
         "global_step": row["trainer/global_step"],
         "pytorch-lightning_version": L.__version__,
     }
-    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, path)
+    buffer = io.BytesIO()
+    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)
+    records.replace_file(path, buffer.getvalue())
 
 
 def _status(last: Row, pruned: bool) -> str:

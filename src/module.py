@@ -5,7 +5,7 @@ Shapes: B rows of a batch, N rows of a split, D features, O targets.
 
 import inspect
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Self
 
 import lightning as L
 import torch
@@ -82,6 +82,18 @@ class LeanModule(L.LightningModule):
         else:
             super().__setattr__(name, value)
 
+    def keep_scale(self, scale: Scale) -> None:
+        """Registers how the data was standardised, to lie in the checkpoint as it is, whatever precision trains."""
+        for name, value in vars(scale).items():
+            self.register_buffer(name, value)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        exact = {name: getattr(self, name) for name in Scale.__annotations__ if hasattr(self, name)}
+        super()._apply(fn, recurse)
+        for name, value in exact.items():  # moved, but not rounded
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
@@ -124,8 +136,7 @@ class Regressor(LeanModule):
         self.loss = loss
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
-        for name, value in vars(scale).items():
-            self.register_buffer(name, value)
+        self.keep_scale(scale)
         reduction = getattr(loss, "reduction", "mean")
         self._scores = {split: Scores(scale.target_std, reduction) for split in ("train", "val", "test")}
         self._moved = nn.ModuleList(self._scores.values())  # to the device, with the net
@@ -145,6 +156,10 @@ class Regressor(LeanModule):
 
     # Lightning asks for the signature at every step; kept here, it is not worked out anew.
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
+
+    def on_fit_start(self) -> None:
+        scores = self._scores["train"]  # a checkpoint is read before the net is moved to its device
+        scores.seen = [(a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in scores.seen]
 
     def on_train_epoch_end(self) -> None:
         self._log("train")
@@ -190,4 +205,5 @@ class Regressor(LeanModule):
         values = {f"{split}/{name}": value.item() for name, value in self._scores[split].summed_up().items()}
         self.metrics |= values
         if self._monitor in values:  # Lightning's own log costs more than an epoch's validation: for one metric only
-            self.log(self._monitor, values[self._monitor], sync_dist=self.trainer.world_size > 1)
+            exact = torch.tensor(values[self._monitor], dtype=torch.float64, device=self.device)
+            self.log(self._monitor, exact, sync_dist=self.trainer.world_size > 1)

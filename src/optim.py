@@ -45,6 +45,13 @@ class Stacked(Optimizer, ABC):
                 self._update(param, param.grad, shaped, self.state[param])
         return loss
 
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes a saved state over; torch moves what belongs to a parameter to its device, and not these numbers."""
+        super().load_state_dict(state_dict)
+        for group in self.param_groups:
+            for name in self.names:
+                group[name] = group[name].to(group["params"][0].device)
+
     def keep(self, params: Iterable[Tensor], staying: Tensor) -> None:
         """Goes on with fewer trials.
 

@@ -1,5 +1,6 @@
 """Where a number comes from: code, package versions, hardware."""
 
+import hashlib
 import os
 import platform
 import shlex
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "wandb", "torchmetrics", "numpy", "optuna", "polars")
+_ROOT = Path(__file__).parent.parent
 _LONGEST_DIFF = 200_000  # characters
 
 
@@ -55,16 +57,36 @@ def _git() -> dict[str, Any] | None:
     if sha is None:
         return None
     changed = _run_git("status", "--porcelain") or ""
-    diff = _run_git("diff", "HEAD") if changed else ""
-    if diff is None or len(diff) > _LONGEST_DIFF:
-        diff = f"left out: {len(diff or '')} characters"
-    return {"sha": sha, "dirty": bool(changed), "changed": changed.splitlines()[:100], "diff": diff}
+    diff = (_run_git("diff", "HEAD") if changed else "") or ""
+    kept = diff if len(diff) <= _LONGEST_DIFF else f"left out: {len(diff)} characters, sha256 {digest(diff)}"
+    return {
+        "sha": sha,
+        "dirty": bool(changed),
+        "changed": changed.splitlines()[:100],
+        "diff": kept,
+        "untracked": _untracked_code(),
+    }
+
+
+def diff_of(git: dict[str, Any] | None) -> dict[str, str]:
+    """The code's diff under a name of its own; empty where there is none."""
+    return {digest(git["diff"]): git["diff"]} if git and git["diff"] else {}
+
+
+def _untracked_code() -> dict[str, str]:
+    """Hashes of the code and configs that git does not know of, by their paths."""
+    names = (_run_git("ls-files", "--others", "--exclude-standard", "*.py", "*.yaml") or "").splitlines()[:100]
+    return {name: digest((_ROOT / name).read_text(errors="replace")) for name in names if (_ROOT / name).is_file()}
+
+
+def digest(text: str) -> str:
+    """A short name for a text, by what is in it."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _run_git(*arguments: str) -> str | None:
-    root = Path(__file__).parent.parent
     try:
-        done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, timeout=10)
+        done = subprocess.run(["git", *arguments], cwd=_ROOT, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None  # no git on this machine, or a checkout on a disk that does not answer
     return done.stdout.strip() if done.returncode == 0 else None

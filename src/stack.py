@@ -4,7 +4,7 @@ Shapes: K trials, B rows of a batch, N rows of a split, D features, O targets.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -47,8 +47,7 @@ class Stack(LeanModule):
         self.trials: Tensor
         self.target_std: Tensor
         self.register_buffer("trials", torch.arange(len(nets)))
-        for name, value in vars(scale).items():
-            self.register_buffer(name, value)
+        self.keep_scale(scale)
         self.metrics: dict[str, Tensor] = {}
         self.size = len(nets)
         self.constants = buffers
@@ -174,7 +173,7 @@ class Stack(LeanModule):
                 (a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in self._seen["train"]
             ]
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Stack":
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Moves and converts the nets' buffers too, whose dotted names a module cannot register."""
         self.constants = {name: fn(value) for name, value in self.constants.items()}
         self._buffers_of_nets = {name: fn(value) for name, value in self._buffers_of_nets.items()}

@@ -33,7 +33,7 @@ class StackedNet:
     def __init__(self, nets: Sequence[nn.Module], input_dim: int) -> None:
         self._net, self._size = copy.deepcopy(nets[0]), len(nets)
         self._is_random = _is_random(copy.deepcopy(nets[0]), input_dim)
-        self._broadcast = _broadcast(self._net, input_dim)
+        self._broadcast = None if self._is_random else _broadcast(self._net, input_dim)
 
     def __call__(
         self, weights: Weights, buffers: Weights, features: Tensor, training: bool, staying: Tensor | None = None

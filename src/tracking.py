@@ -14,6 +14,7 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -114,7 +115,7 @@ class WandbTracker:
 
     def log(self, row: Mapping[str, float]) -> None:
         """Adds an epoch's metrics."""
-        self._safely(_bring_wandb_here)
+        _bring_wandb_here()
         self._safely(lambda: self._run.log(dict(row), step=int(row["epoch"])))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int, model: Path | None = None) -> None:
@@ -233,7 +234,8 @@ def _bring_wandb_here() -> None:
     if _LIBC:
         for thread in threading.enumerate():
             if thread.name.startswith("wandb") and thread.native_id:
-                os.sched_setaffinity(thread.native_id, {_LIBC.sched_getcpu()})
+                with suppress(OSError):  # a sandbox may forbid it
+                    os.sched_setaffinity(thread.native_id, {_LIBC.sched_getcpu()})
 
 
 def _define_metrics(run: Any) -> None:

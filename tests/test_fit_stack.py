@@ -244,6 +244,21 @@ def test_on_a_gpu_a_trial_equals_the_run_alone(tmp_path: Path, name: str) -> Non
     assert_equals_runs_alone(tmp_path, (*LONG, *base, "trainer.accelerator=gpu"), each)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_on_a_gpu_a_stopped_stack_ends_as_one_never_stopped(tmp_path: Path) -> None:
+    gpu = (*LONG_CASES["adam"][0], "trainer.accelerator=gpu")
+    CASES["gpu"] = (gpu, ADAM)
+    assert in_a_process_of_its_own(tmp_path / "stopped", "gpu", signal.SIGTERM, 14) == 128 + signal.SIGTERM
+    assert in_a_process_of_its_own(tmp_path / "stopped", "gpu") == 0
+    assert_ended_as(stacked(tmp_path / "whole", (*KILLED, *gpu), ADAM), tmp_path / "stopped")
+
+
+def test_a_stack_that_is_not_tested_finishes(tmp_path: Path) -> None:
+    for folder in stacked(tmp_path, (*SHORT, "trainer.limit_test_batches=0"), ADAM):
+        assert read(folder).status == "finished"
+        assert not scored_on_test(read(folder))
+
+
 @pytest.mark.parametrize("objective", [("val/loss", "minimize"), ("val/r2", "maximize")])
 def test_each_trial_stops_early_by_itself(tmp_path: Path, objective: tuple[str, str]) -> None:
     metric, direction = objective

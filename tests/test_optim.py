@@ -96,3 +96,13 @@ def test_state_survives_a_checkpoint() -> None:
     follow(one, params, range(5, 9))
     follow(two, others, range(5, 9))
     assert all(torch.equal(a, b) for a, b in zip(params, others, strict=True))
+
+
+def test_saved_numbers_go_where_the_weights_are() -> None:
+    def adam(device: str) -> StackedAdam:
+        numbers = [torch.full((2,), value, dtype=torch.float64) for value in (0.1, 0.9, 0.99, 1e-8, 0.0)]
+        return StackedAdam([torch.zeros(2, 3, device=device)], *numbers)
+
+    elsewhere = adam("meta")
+    elsewhere.load_state_dict(adam("cpu").state_dict())
+    assert {elsewhere.param_groups[0][name].device.type for name in elsewhere.names} == {"meta"}

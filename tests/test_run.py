@@ -2,6 +2,7 @@
 
 import json
 import math
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from sklearn.linear_model import RidgeCV
 from torch import Tensor
 
+from src import provenance
 from src import record as records
 from src.build import build
 from src.check import check
@@ -170,6 +172,31 @@ def test_precision_reaches_the_weights(tmp_path: Path, precision: str) -> None:
 )  # fmt: skip
 def test_every_option_trains(tmp_path: Path, overrides: tuple[str, ...]) -> None:
     assert trained(tmp_path, *overrides).status == "finished"
+
+
+def test_scale_of_the_data_is_not_rounded_with_the_weights(tmp_path: Path) -> None:
+    trained(tmp_path / "half", "trainer.precision=bf16-true", "optimizer.fused=null")
+    trained(tmp_path / "single")
+    half, single = weights(tmp_path / "half"), weights(tmp_path / "single")
+    assert half["net.linear1.weight"].dtype == torch.bfloat16
+    for name in ("feature_mean", "feature_std", "target_mean", "target_std"):
+        assert half[name].dtype == torch.float64
+        assert torch.equal(half[name], single[name]), name
+
+
+def test_changed_code_is_told_from_the_same_also_where_git_does_not_know_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    git = ("git", "-c", "user.name=a", "-c", "user.email=a@b")
+    subprocess.run([*git, "init", "-q"], cwd=tmp_path, check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "first"], cwd=tmp_path, check=True)
+    net = tmp_path / "my_net.py"
+    states = []
+    for text in ("a = 1", "a = 2", "a = 1"):
+        net.write_text(text)
+        states.append(provenance._git())
+    assert states[0] == states[2] != states[1]
 
 
 def test_a_net_that_can_learn_overfits_one_batch(tmp_path: Path) -> None:

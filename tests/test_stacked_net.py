@@ -128,6 +128,13 @@ def test_dropout_draws_for_each_net() -> None:
     torch.testing.assert_close(first, second)
 
 
+def test_dropout_of_inputs_draws_for_each_net_though_it_hardly_ever_drops_one() -> None:
+    nets = [nn.Sequential(nn.Dropout(1e-3), nn.Linear(5, 1)) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    first, second = StackedNet(nets, 5)(*stack_module_state(nets), torch.randn(10_000, 5), training=True)
+    assert not torch.equal(first, second)
+
+
 def test_making_a_stack_draws_no_random_numbers() -> None:
     nets = [nn.Sequential(nn.Linear(5, 4), nn.Dropout(0.5), nn.Linear(4, 1)) for _ in range(2)]
     before = torch.get_rng_state()

@@ -133,7 +133,8 @@ class TabularData(L.LightningDataModule, ABC):
     def train_dataloader(self) -> Batches:
         """The train split in batches, in another order at every epoch; always the same ones to be overfitted."""
         assert self.trainer is not None
-        return self._batches("train", self.batch_size, None if self.trainer.overfit_batches else self.seed)
+        overfits = self.trainer.overfit_batches  # type: ignore[attr-defined]  # Lightning sets it out of sight
+        return self._batches("train", self.batch_size, None if overfits else self.seed)
 
     def val_dataloader(self) -> Batches:
         """The validation split, in its own order."""

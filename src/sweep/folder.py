@@ -13,7 +13,7 @@ from typing import Any
 
 from src import record as records
 from src.errors import ConfigError
-from src.provenance import provenance
+from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
 from src.sweep.jobs import Job
 
@@ -55,7 +55,8 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
     now = provenance({}, "")
     asked = list(dict.fromkeys(job.key for job in jobs))
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
-    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now}
+    diffs = earlier.get("diffs", {}) | diff_of(now["git"])
+    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
     replace_file(path, json.dumps(values, indent=2) + "\n")
     return _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
 
@@ -72,8 +73,7 @@ def _changes(earlier: dict[str, Any], asked: list[str], git: dict[str, Any] | No
     told = [f"the grid has changed: {len(new)} new, {len(left_out)} of the earlier trials left out"]
     told = told if new or left_out else []
     before = earlier["provenance"]["git"]
-    states = [(state or {}).get(name) for state in (before, git) for name in ("sha", "diff")]
-    if states[:2] != states[2:]:
+    if any((before or {}).get(name) != (git or {}).get(name) for name in ("sha", "diff", "untracked")):
         told.append(
             "the code has changed since this sweep's earlier launch: its ended trials were trained by other code"
         )

@@ -22,8 +22,7 @@ def why_alone(cfg: Config) -> str | None:
         f"optimizer {cfg.optimizer._target_}": cfg.optimizer._target_ not in _STACKED_OPTIMIZERS,
         f"scheduler {cfg.scheduler._target_}": cfg.scheduler._target_ not in TARGETS["scheduler"],
         f"trainer.devices={trainer.devices}": needs_processes(cfg),
-        f"trainer.accelerator={trainer.accelerator}": trainer.accelerator in ("mps", "tpu"),
-        f"trainer.precision={trainer.precision}": trainer.precision.startswith("16"),
+        f"trainer.precision={trainer.precision}": trainer.precision in ("16-true", "16-mixed", "bf16-true"),
         f"trainer.max_time={trainer.max_time}": trainer.max_time is not None,
         "trainer.detect_anomaly": trainer.detect_anomaly,
         f"trainer.profiler={trainer.profiler}": trainer.profiler is not None,
@@ -35,7 +34,7 @@ def why_alone(cfg: Config) -> str | None:
 def needs_processes(cfg: Config) -> bool:
     """Whether a run needs more than one process or device, as DDP does."""
     devices = cfg.trainer.devices
-    one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1) or devices == "auto"
+    one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
     return not one or cfg.trainer.num_nodes > 1 or cfg.trainer.strategy != "auto"
 
 

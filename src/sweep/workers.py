@@ -178,6 +178,9 @@ class Workers:
         for worker in self._workers:
             worker.process.terminate()
         while self._workers:
+            for worker in self._workers:
+                if worker.stack is None:  # it ended its stack before the signal came, and waits for the next one
+                    worker.give(None)
             try:
                 self._listen()
             except Interrupted:

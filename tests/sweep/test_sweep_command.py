@@ -144,7 +144,7 @@ def test_only_a_trial_without_a_record_is_trained_again(place: Path, sweep: Path
 def git_state(sha: str) -> None:
     from src import provenance
 
-    provenance._git = lambda: {"sha": sha, "dirty": False, "changed": [], "diff": ""}
+    provenance._git = lambda: {"sha": sha, "dirty": True, "changed": [], "diff": f"diff of {sha}"}
 
 
 def test_other_code_is_said(place: Path, sweep: Path) -> None:
@@ -152,6 +152,8 @@ def test_other_code_is_said(place: Path, sweep: Path) -> None:
         done = quick(place, *NAMED, first=partial(git_state, sha))
         assert ("the code has changed" in done.stdout) == changed
         assert done.returncode == 0
+    diffs = json.loads((sweep / "sweep.json").read_text())["diffs"]
+    assert {"diff of 1", "diff of 2"} <= set(diffs.values()), "what trained the earlier trials is kept"
 
 
 def test_second_process_is_refused_with_the_first_ones_host_and_number(place: Path, sweep: Path) -> None:

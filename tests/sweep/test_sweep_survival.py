@@ -181,12 +181,12 @@ def test_sweep_killed_at_random_moments_ends_as_one_never_stopped(long_uninterru
     assert_tracked_whole(sweep, sorted(records_of(sweep))[-1])
 
 
-def disk_full_at_record(number: int) -> None:
+def disk_full_at(number: int, name: str) -> None:
     original, calls = os.replace, 0
 
     def replace(source: str, target: str, **options: int) -> None:
         nonlocal calls
-        calls += str(target).endswith("record.json")
+        calls += str(target).endswith(name)
         if calls >= number:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
         original(source, target, **options)
@@ -194,12 +194,14 @@ def disk_full_at_record(number: int) -> None:
     os.replace = replace  # type: ignore[assignment]
 
 
-@pytest.mark.parametrize(("number", "size"), [(9, "auto"), soak(11, "1")])
+@pytest.mark.parametrize(
+    ("number", "name", "size"), [(2, "best.ckpt", "auto"), soak(9, "record.json", "auto"), soak(11, "record.json", "1")]
+)
 def test_full_disk_stops_the_sweep_and_leaves_records_that_can_be_read(
-    uninterrupted: Path, tmp_path: Path, number: int, size: str
+    uninterrupted: Path, tmp_path: Path, number: int, name: str, size: str
 ) -> None:
     words = (*SMALL, f"hydra.launcher.stack_size={size}")
-    full = quick(tmp_path, *words, first=partial(disk_full_at_record, number))
+    full = quick(tmp_path, *words, first=partial(disk_full_at, number, name))
     assert full.returncode == 1
     assert "the disk is full" in full.stderr.splitlines()[-1]
     assert "python -m src.resume outputs/sweeps/s" in full.stderr.splitlines()[-1]
