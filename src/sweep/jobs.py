@@ -85,6 +85,16 @@ def compose_jobs(
 
 def write_hydra_files(job: Job) -> None:
     """Leaves in the run folder what Hydra leaves there: the config (resolved), the overrides, and its own settings."""
+    folder = job.folder / ".hydra"
+    folder.mkdir(parents=True, exist_ok=True)
+    contents = {"config": job.values, "overrides": job.overrides, "hydra": {"hydra": hydra_part(job)}}
+    for name, content in contents.items():
+        text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+        (folder / f"{name}.yaml").write_text(text)
+
+
+def hydra_part(job: Job) -> dict[str, Any]:
+    """Hydra's own part of the config, as it is for this job."""
     hydra = copy.copy(job.hydra)
     hydra["overrides"] = hydra["overrides"] | {"task": job.overrides}
     hydra["job"] = hydra["job"] | {
@@ -93,11 +103,7 @@ def write_hydra_files(job: Job) -> None:
         "override_dirname": ",".join(job.overrides),
     }
     hydra["runtime"] = hydra["runtime"] | {"output_dir": str(job.folder.resolve())}
-    folder = job.folder / ".hydra"
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in {"config": job.values, "overrides": job.overrides, "hydra": {"hydra": hydra}}.items():
-        text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text)
+    return hydra
 
 
 @cache

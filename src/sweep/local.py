@@ -4,18 +4,21 @@ import errno
 import logging
 import math
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
-from hydra.core.utils import JobReturn, JobStatus, configure_log, setup_globals
+from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, setup_globals
+from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
 
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.record import Record
 from src.summary import short
 from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, write_sweep
-from src.sweep.jobs import Job, compose_jobs
+from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
 from src.sweep.workers import get_ready
@@ -56,8 +59,9 @@ class LocalLauncher(BasicLauncher):
         try:
             _check("stack_size", self.stack_size, "trials")
             _check("workers", self.workers, "processes")
+            _check_subdir(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[index,call-overload]
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
-            with session(sweep, resume):
+            with session(sweep, resume), env_override(self.config.hydra.job.env_set):
                 return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
         except ConfigError as error:
             forget_sweep(sweep)
@@ -78,30 +82,50 @@ class LocalLauncher(BasicLauncher):
         if self.part_of is None:
             earlier = f", {len(ended)} of them ended before" if ended else ""
             log.info(f"{short(sweep)}: {len(trials)} trials{earlier}")
-        if len(ended) < len(trials):
-            if (
-                self.workers != 1
-                and not pruning.drops
-                and len(trials) - len(ended) >= (2 if self.stack_size == 1 else _MANY)
-            ):
-                get_ready()
-            with heavy_imports():  # torch is imported here, once every config is known to be right
-                from src.sweep.running import run_jobs
-
-            size, workers = (None if asked == "auto" else int(asked) for asked in (self.stack_size, self.workers))
-            run_jobs(sweep, trials, ended, size, workers, pruning, self.part_of)
+        waiting = [job for job in trials if job.key not in ended]
+        self._call_back("on_job_start", waiting, lambda job: {"task_function": self.task_function})
+        if waiting:
+            self._train(sweep, trials, ended, pruning)
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
-            end_sweep(sweep, trials[0].cfg, records, anything_new=len(ended) < len(trials))
+            end_sweep(sweep, trials[0].cfg, records, anything_new=bool(waiting))
         failure = _failure(sweep, list(records.values()))
-        return [_returned(job, records[job.key], failure) for job in jobs]
+        results = [_returned(job, records[job.key], failure) for job in jobs]
+        by_key = {job.key: result for job, result in zip(jobs, results, strict=True)}
+        self._call_back("on_job_end", waiting, lambda job: {"job_return": by_key[job.key]})
+        return results
+
+    def _train(self, sweep: Path, trials: list[Job], ended: set[str], pruning: Pruning) -> None:
+        several = len(trials) - len(ended) >= (2 if self.stack_size == 1 else _MANY)
+        if several and self.workers != 1 and not pruning.drops:
+            get_ready()
+        with heavy_imports():  # torch is imported here, once every config is known to be right
+            from src.sweep.running import run_jobs
+
+        size, workers = (None if asked == "auto" else int(asked) for asked in (self.stack_size, self.workers))
+        run_jobs(sweep, trials, ended, size, workers, pruning, self.part_of)
+
+    def _call_back(self, hook: str, jobs: Sequence[Job], about: Callable[[Job], dict[str, Any]]) -> None:
+        """Tells callbacks that wait for it of each job; here all start, and end, together."""
+        assert self.hydra_context is not None
+        callbacks = self.hydra_context.callbacks
+        if any(getattr(type(each), hook, None) not in (None, getattr(Callback, hook)) for each in callbacks.callbacks):
+            for job in jobs:
+                config = OmegaConf.create({**job.values, "hydra": hydra_part(job)})
+                getattr(callbacks, hook)(config=config, **about(job))
 
 
 def _check(name: str, value: int | str, what: str) -> None:
     if value != "auto" and not (isinstance(value, int) and value >= 1):
         key = f"hydra.launcher.{name}"
         raise ConfigError(f"{key} is auto or a number of {what}", value, f"{key}=auto")
+
+
+def _check_subdir(given: str) -> None:
+    if given != "${key:}":
+        law = "a trial's folder is named by its key (hydra.sweep.subdir): it is found again by that"
+        raise ConfigError(law, given, "hydra.sweep.dir=... puts the whole sweep elsewhere")
 
 
 def _failure(sweep: Path, records: Sequence[Record]) -> str:

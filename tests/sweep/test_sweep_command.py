@@ -174,6 +174,7 @@ def test_second_process_is_refused_with_the_first_ones_host_and_number(place: Pa
     [
         (("optimizer.lr=1e-3,1e-2,-1",), "optimizer.lr must be a number at least 0"),
         (("+foo=1,2",), "foo"),
+        (("seed=range(8)", "hydra.sweep.subdir=mine"), "a trial's folder is named by its key"),
         (("seed=range(8)", "hydra.launcher.stack_size=0"), "hydra.launcher.stack_size is auto or a number of trials"),
         (("seed=range(8)", "hydra.launcher.workers=all"), "hydra.launcher.workers is auto or a number of processes"),
         (("hydra/sweeper=basic", "seed=0,1,-1"), "seed must be"),
@@ -293,6 +294,30 @@ def spied() -> None:
         return batches
 
     GridSweeper.sweep = sweep  # type: ignore[method-assign,assignment]
+
+
+HOOKS = """
+import os
+from hydra.experimental.callback import Callback
+
+class Told(Callback):
+    def on_job_start(self, config, *, task_function, **kwargs):
+        print("start", config.hydra.job.num, config.seed, os.environ["MINE"])
+
+    def on_job_end(self, config, job_return, **kwargs):
+        print("end", config.hydra.job.num, job_return.return_value > 0)
+"""
+
+
+def test_callbacks_hear_of_every_trial_that_trains_and_the_environment_is_set(tmp_path: Path) -> None:
+    (tmp_path / "hooks.py").write_text(HOOKS)
+    hooks = ("+hydra.callbacks.told._target_=hooks.Told", "+hydra.job.env_set.MINE=yes", "sweep.name=s", *SHORT)
+    first = quick(tmp_path, "-m", "seed=3,4", *hooks)
+    told = [line for line in first.stdout.splitlines() if line.startswith(("start", "end"))]
+    assert told == ["start 0 3 yes", "start 1 4 yes", "end 0 True", "end 1 True"]
+    wider = quick(tmp_path, "-m", "seed=3,4,5", *hooks)
+    told = [line for line in wider.stdout.splitlines() if line.startswith(("start", "end"))]
+    assert told == ["start 2 5 yes", "end 2 True"]
 
 
 def test_hydra_gets_every_result_in_order(tmp_path: Path) -> None:
