@@ -2,32 +2,26 @@
 
 import errno
 import logging
-import subprocess
-import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from omegaconf import OmegaConf
 from rich.console import Console
 
-from src import record as records
 from src.build import device_name
-from src.errors import ConfigError, Interrupted
+from src.errors import ConfigError
 from src.fit_stack import Trial, fit_stack, room
 from src.progress import SweepProgress
 from src.ranking import same_for_all
-from src.record import Prune, Record
-from src.run import fit, resume
+from src.sweep.alone import failed, fit_alone, one_line
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
-from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
+from src.sweep.plan import groups_of, interrupted_stacks, stacks_of, why_alone
 from src.sweep.pruning import Pruning
 from src.sweep.workers import Workers, how_many
 from src.upload import uploads
 
 log = logging.getLogger(__name__)
-_TAIL = 30  # lines of a failed process that are shown
 _LEAST = 32  # trials of a stack that is one of several only to keep workers busy: fewer take hardly less time
 
 
@@ -102,9 +96,9 @@ class Running:
                 fits, reason = room(_trial(group[0]))
             except Exception as error:  # whatever a user's model or data raises; trained alone, each trial says it
                 _raise_if_disk_is_full(error)
-                reason = _line(error)
+                reason = one_line(error)
         if reason is not None:
-            _say_once(f"trials train one at a time: {reason}")
+            _say_once(f"trials are not stacked: {reason}")
         beside = max(1, min(beside, len(group) // _LEAST))
         return stacks_of(group, min(stack_size or -(-len(group) // beside), fits))
 
@@ -131,7 +125,7 @@ class Running:
         except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too
             _raise_if_disk_is_full(error)
             log.debug("a stack failed", exc_info=True)
-            _say_once(f"a stack failed ({_line(error)}): it is halved to find the trials at fault")
+            _say_once(f"a stack failed ({one_line(error)}): it is halved to find the trials at fault")
         stack_ended(checkpoint)
         if rest := [job for job in stack if not _has_ended(job)]:
             for half in stacks_of(rest, -(-len(rest) // 2)):
@@ -143,21 +137,21 @@ class Running:
         rest = [job for job in stack if not _has_ended(job)]
         died = RuntimeError(f"its process ended with exit code {code}")
         if len(rest) == 1:
-            self._progress.trial_ended(_failed(rest[0], died), rest[0].overrides)
+            self._progress.trial_ended(failed(rest[0], died), rest[0].overrides)
             return []
         log.warning(f"a worker ended with exit code {code}: its stack is halved to find the trials at fault")
         return stacks_of(rest, -(-len(rest) // 2)) if rest else []
 
     def _train_alone(self, job: Job) -> None:
         try:
-            record = _fit_alone(job, self._pruning.of_trial())
+            record = fit_alone(job, self._pruning.of_trial())
         except Exception as error:  # one failing trial fails alone; its record says why
             _raise_if_disk_is_full(error)
-            record = _failed(job, error)
+            record = failed(job, error)
             if isinstance(error, ConfigError):
                 _say_once(str(error))
             else:
-                log.exception(f"trial {job.key} failed:", extra={"once": _line(error)})
+                log.exception(f"trial {job.key} failed:", extra={"once": one_line(error)})
         self._progress.trial_ended(record, job.overrides)
 
 
@@ -179,64 +173,10 @@ def _say_once(text: str) -> None:
     log.warning(text, extra={"once": text})
 
 
-def _fit_alone(job: Job, prune: Prune | None) -> Record:
-    """One trial by itself: on from its checkpoint if it was begun, in a process of its own if it needs several."""
-    write_hydra_files(job)
-    earlier = earlier_record(job)
-    if needs_processes(job.cfg):
-        return _fit_in_processes(job)
-    if earlier is None:
-        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True, prune=prune)
-    if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
-        (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
-    # Whoever holds the sweep knows that no process trains it, even if one has the number of the one that did.
-    earlier.stack, earlier.error = None, earlier.error or "interrupted"
-    records.write(job.folder, earlier)
-    return resume(job.folder, quiet=True, prune=prune)
-
-
-def _fit_in_processes(job: Job) -> Record:
-    """A trial that needs several processes: under DDP each starts with the first one's command line, so it has its own.
-
-    Raises:
-        RuntimeError: where the process ended before the trial did.
-    """
-    if not (job.folder / "record.json").is_file():
-        records.write(job.folder, Record(job.key, job.overrides))
-    command = [sys.executable, "-m", "src.train", f"resume={job.folder}"]
-    # A session of its own: Ctrl-C reaches it once, through us.
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
-    )
-    try:
-        output, _ = process.communicate()
-    except Interrupted:
-        process.terminate()  # it saves where it stands
-        process.communicate()
-        raise
-    record = records.read(job.folder)
-    if not record.has_ended:
-        log.warning("\n".join(output.splitlines()[-_TAIL:]))
-    if record.status == "running":
-        raise RuntimeError(f"its process ended with exit code {process.returncode}")
-    return record
-
-
-def _failed(job: Job, error: Exception) -> Record:
-    record = earlier_record(job) or Record(job.key, job.overrides)
-    record.status, record.error = "failed", _line(error)
-    records.write(job.folder, record)
-    return record
-
-
 def _raise_if_disk_is_full(error: Exception) -> None:
     """A full disk is no trial's fault: the sweep stops, and goes on once there is room."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         raise error
-
-
-def _line(error: Exception) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _has_ended(job: Job) -> bool:

@@ -229,7 +229,7 @@ def test_failing_trials_fail_alone_and_the_last_line_says_which(tmp_path: Path) 
     assert changed == set(failed)
 
 
-def test_what_cannot_be_stacked_trains_one_at_a_time_and_says_why(tmp_path: Path) -> None:
+def test_what_cannot_be_stacked_trains_by_itself_and_says_why(tmp_path: Path) -> None:
     known = bring_nets(tmp_path)
     words = ("-m", known, "seed=0,1", "model=unlucky", *SHORT)
     for own, why in {
@@ -239,7 +239,7 @@ def test_what_cannot_be_stacked_trains_one_at_a_time_and_says_why(tmp_path: Path
     }.items():
         done = quick(tmp_path, *words, own, f"sweep.name={own[8:11]}")
         assert done.returncode == 0, done.stderr
-        (said,) = [line for line in done.stdout.splitlines() if "one at a time" in line]
+        (said,) = [line for line in done.stdout.splitlines() if "not stacked" in line]
         assert why in said.replace("BatchNorm", "batch_norm").replace("running_mean", "batch_norm")
         records = records_of(tmp_path / "outputs" / "sweeps" / own[8:11])
         assert [(record.status, record.stack) for record in records.values()] == [("finished", None)] * 2

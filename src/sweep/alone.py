@@ -1,0 +1,74 @@
+"""One trial by itself, in this process or, where it needs several, in processes of its own."""
+
+import logging
+import subprocess
+import sys
+
+from omegaconf import OmegaConf
+
+from src import record as records
+from src.errors import Interrupted
+from src.record import Prune, Record
+from src.run import fit, resume
+from src.sweep.folder import earlier_record
+from src.sweep.jobs import Job, write_hydra_files
+from src.sweep.plan import needs_processes
+
+log = logging.getLogger(__name__)
+_TAIL = 30  # lines of a failed process that are shown
+
+
+def fit_alone(job: Job, prune: Prune | None) -> Record:
+    """One trial by itself: on from its checkpoint if it was begun, in a process of its own if it needs several."""
+    write_hydra_files(job)
+    earlier = earlier_record(job)
+    if needs_processes(job.cfg):
+        return _fit_in_processes(job)
+    if earlier is None:
+        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True, prune=prune)
+    if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
+        (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
+    # Whoever holds the sweep knows that no process trains it, even if one has the number of the one that did.
+    earlier.stack, earlier.error = None, earlier.error or "interrupted"
+    records.write(job.folder, earlier)
+    return resume(job.folder, quiet=True, prune=prune)
+
+
+def _fit_in_processes(job: Job) -> Record:
+    """A trial that needs several processes: under DDP each starts with the first one's command line, so it has its own.
+
+    Raises:
+        RuntimeError: where the process ended before the trial did.
+    """
+    if not (job.folder / "record.json").is_file():
+        records.write(job.folder, Record(job.key, job.overrides))
+    command = [sys.executable, "-m", "src.train", f"resume={job.folder}"]
+    # A session of its own: Ctrl-C reaches it once, through us.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    try:
+        output, _ = process.communicate()
+    except Interrupted:
+        process.terminate()  # it saves where it stands
+        process.communicate()
+        raise
+    record = records.read(job.folder)
+    if not record.has_ended:
+        log.warning("\n".join(output.splitlines()[-_TAIL:]))
+    if record.status == "running":
+        raise RuntimeError(f"its process ended with exit code {process.returncode}")
+    return record
+
+
+def failed(job: Job, error: Exception) -> Record:
+    """Writes down that a trial failed, and why."""
+    record = earlier_record(job) or Record(job.key, job.overrides)
+    record.status, record.error = "failed", one_line(error)
+    records.write(job.folder, record)
+    return record
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, in a line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"
