@@ -22,6 +22,11 @@ class Objective:
     """A training or validation metric, such as `val/loss`."""
     direction: str = choice("minimize", "maximize")
 
+    @property
+    def sign(self) -> int:
+        """What the objective is multiplied by for less to be better."""
+        return 1 if self.direction == "minimize" else -1
+
 
 @dataclass
 class Trainer:

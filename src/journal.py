@@ -42,7 +42,7 @@ class Journal(Checkpoint, ABC):
     def __init__(self, last_checkpoint: Path, cfg: Config, progress: Progress | SweepProgress) -> None:
         self.last_checkpoint = last_checkpoint
         self.metric = cfg.objective.metric
-        self.sign = 1 if cfg.objective.direction == "minimize" else -1
+        self.sign = cfg.objective.sign
         self._interval = cfg.checkpoint.interval_seconds
         self._saves = not cfg.trainer.fast_dev_run
         self._progress = progress

@@ -92,8 +92,7 @@ def ranked(records: Sequence[Record], objective: Objective) -> list[Setting]:
     told = [[text for text in texts if text not in hidden] for texts in settings]
     short = leaves(text.partition("=")[0] for texts in told for text in texts)
     folded = [_setting(texts, short, trials) for texts, trials in zip(told, settings.values(), strict=True)]
-    sign = 1 if objective.direction == "minimize" else -1
-    return sorted(folded, key=lambda setting: (not setting.is_whole, *_rank(setting.score.mean, sign)))
+    return sorted(folded, key=lambda setting: (not setting.is_whole, *_rank(setting.score.mean, objective.sign)))
 
 
 def _setting(texts: Sequence[str], keys: Mapping[str, str], trials: list[Record]) -> Setting:
@@ -122,8 +121,9 @@ def leaves(keys: Iterable[str]) -> dict[str, str]:
 def best_trial(setting: Setting, objective: Objective) -> Record | None:
     """A setting's best trial, a finished one if there is any; None where none has an objective."""
     known = [trial for trial in setting.trials if trial.objective is not None]
-    sign = 1 if objective.direction == "minimize" else -1
-    return min(known, key=lambda trial: (trial.status != "finished", *_rank(trial.objective, sign)), default=None)
+    return min(
+        known, key=lambda trial: (trial.status != "finished", *_rank(trial.objective, objective.sign)), default=None
+    )
 
 
 def _rank(value: float | None, sign: int) -> tuple[bool, float]:

@@ -10,7 +10,7 @@ from subprocess import CompletedProcess
 import pytest
 
 from src.record import read, read_history
-from tests.sweep.commands import command, start
+from tests.sweep.commands import command, quick, start
 
 Shell = Callable[..., CompletedProcess[str]]
 SHORT = ("trainer.max_epochs=3", "tracking=disabled")
@@ -54,57 +54,57 @@ def test_default_run_trains_tracks_and_says_what_came_out(shell: Shell, tmp_path
     assert not [path for path in tmp_path.iterdir() if path.name != "outputs"], "nothing is written elsewhere"
 
 
-def test_user_brings_a_model_without_a_change_to_src(shell: Shell, tmp_path: Path) -> None:
+def test_user_brings_a_model_without_a_change_to_src(tmp_path: Path) -> None:
     (tmp_path / "my_nets.py").write_text(THREE_LAYERS)
     (tmp_path / "conf" / "model").mkdir(parents=True)
     model = "_target_: my_nets.ThreeLayerNet\nwidth: 8\ndropout: 0.1\n"
     (tmp_path / "conf" / "model" / "three_layers.yaml").write_text(model)
     search = f"hydra.searchpath=[file://{tmp_path}/conf]"
-    done = shell("src.train", search, "model=three_layers", "model.width=16", *SHORT)
+    done = quick(tmp_path, search, "model=three_layers", "model.width=16", *SHORT)
     assert done.returncode == 0, done.stderr
     assert read(only_run(tmp_path)).status == "finished"
-    wrong = shell("src.train", search, "model=three_layers", "+model.depth=2", *SHORT)
+    wrong = quick(tmp_path, search, "model=three_layers", "+model.depth=2", *SHORT)
     assert wrong.returncode == 2
     assert "depth" in wrong.stderr
     assert "Traceback" not in wrong.stderr
 
 
-def test_run_lies_where_hydra_says_and_is_not_written_over(shell: Shell, tmp_path: Path) -> None:
-    assert shell("src.train", "hydra.run.dir=mine/one", *SHORT).returncode == 0
+def test_run_lies_where_hydra_says_and_is_not_written_over(tmp_path: Path) -> None:
+    assert quick(tmp_path, "hydra.run.dir=mine/one", *SHORT).returncode == 0
     before = {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()}
-    again = shell("src.train", "hydra.run.dir=mine/one", "seed=1", *SHORT)
+    again = quick(tmp_path, "hydra.run.dir=mine/one", "seed=1", *SHORT)
     assert again.returncode == 2
     assert "resume=mine/one" in again.stderr
     assert before == {path: path.read_bytes() for path in (tmp_path / "mine").rglob("*") if path.is_file()}
 
 
-def test_resume_of_a_finished_run_shows_it_and_changes_nothing(shell: Shell, tmp_path: Path) -> None:
-    shell("src.train", *SHORT)
+def test_resume_of_a_finished_run_shows_it_and_changes_nothing(tmp_path: Path) -> None:
+    quick(tmp_path, *SHORT)
     run = only_run(tmp_path)
     before = (run / "record.json").read_text()
-    done = shell("src.train", f"resume=outputs/runs/{run.name}")
+    done = quick(tmp_path, f"resume=outputs/runs/{run.name}")
     assert done.returncode == 0, done.stderr
     assert "finished" in done.stdout
     assert (run / "record.json").read_text() == before
-    assert shell("src.train", f"resume=outputs/runs/{run.name}", "seed=1").returncode == 2
-    assert shell("src.train", "resume=outputs/runs/nope").returncode == 2
+    assert quick(tmp_path, f"resume=outputs/runs/{run.name}", "seed=1").returncode == 2
+    assert quick(tmp_path, "resume=outputs/runs/nope").returncode == 2
 
 
-def test_run_that_is_still_going_on_is_not_resumed(shell: Shell, tmp_path: Path) -> None:
+def test_run_that_is_still_going_on_is_not_resumed(tmp_path: Path) -> None:
     import os
 
-    shell("src.train", *SHORT)
+    quick(tmp_path, *SHORT)
     run = only_run(tmp_path)
     values = json.loads((run / "record.json").read_text())
     values["status"], values["provenance"]["pid"] = "running", os.getpid()
     (run / "record.json").write_text(json.dumps(values))
-    refused = shell("src.train", f"resume=outputs/runs/{run.name}")
+    refused = quick(tmp_path, f"resume=outputs/runs/{run.name}")
     assert refused.returncode == 2
     assert str(os.getpid()) in refused.stderr
 
 
-def test_two_processes_train_one_run(shell: Shell, tmp_path: Path) -> None:
-    done = shell("src.train", "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *SHORT)
+def test_two_processes_train_one_run(tmp_path: Path) -> None:
+    done = quick(tmp_path, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *SHORT)
     assert done.returncode == 0, done.stderr
     run = only_run(tmp_path)
     assert read(run).status == "finished"
@@ -130,7 +130,7 @@ def test_a_signal_to_one_of_two_processes_stops_both_and_both_go_on(tmp_path: Pa
 
 
 def test_evaluate_gives_the_scores_of_the_record(shell: Shell, tmp_path: Path) -> None:
-    shell("src.train", *SHORT)
+    quick(tmp_path, *SHORT)
     run = only_run(tmp_path)
     done = shell("src.evaluate", f"run=outputs/runs/{run.name}")
     assert done.returncode == 0, done.stderr
@@ -145,7 +145,7 @@ def test_evaluate_gives_the_scores_of_the_record(shell: Shell, tmp_path: Path) -
 def test_evaluate_scores_a_new_file_after_the_old_one_is_gone(shell: Shell, tmp_path: Path) -> None:
     rows = [f"{i},{'red' if i % 3 else 'blue'},{3 * i + (i % 3)}" for i in range(60)]
     (tmp_path / "old.csv").write_text("\n".join(["size,colour,price", *rows]) + "\n")
-    trained = shell("src.train", "data=table", "data.path=old.csv", "data.target=price", *SHORT)
+    trained = quick(tmp_path, "data=table", "data.path=old.csv", "data.target=price", *SHORT)
     assert trained.returncode == 0, trained.stderr
     (tmp_path / "old.csv").unlink()
     (tmp_path / "new.csv").write_text("colour,size\ngreen,5\nred,6\n")

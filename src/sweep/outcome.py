@@ -32,10 +32,9 @@ def say_what_came_out(search: Search) -> None:
     if len(search.metrics) > 1:
         _say_front(search, console)
     done = [(s, came_out) for s, came_out in search.told if came_out.state == TrialState.COMPLETE]
-    sign = 1 if search.cfg.objective.direction == "minimize" else -1
     commands = []
     if done and len(search.metrics) == 1:
-        best, _ = min(done, key=lambda pair: sign * (pair[1].values or [0])[0])
+        best, _ = min(done, key=lambda pair: search.cfg.objective.sign * (pair[1].values or [0])[0])
         path = search.folder / "best.yaml"
         command = f"python -m src.train experiment={short(path.with_suffix(''))}"
         replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))

@@ -22,7 +22,8 @@ def why_alone(cfg: Config) -> str | None:
         f"optimizer {cfg.optimizer._target_}": cfg.optimizer._target_ not in _STACKED_OPTIMIZERS,
         f"scheduler {cfg.scheduler._target_}": cfg.scheduler._target_ not in TARGETS["scheduler"],
         f"trainer.devices={trainer.devices}": needs_processes(cfg),
-        f"trainer.precision={trainer.precision}": trainer.precision in ("16-true", "16-mixed", "bf16-true"),
+        f"trainer.precision={trainer.precision}": trainer.precision.startswith("16")
+        or trainer.precision == "bf16-true",
         f"trainer.max_time={trainer.max_time}": trainer.max_time is not None,
         "trainer.detect_anomaly": trainer.detect_anomaly,
         f"trainer.profiler={trainer.profiler}": trainer.profiler is not None,

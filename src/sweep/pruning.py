@@ -64,9 +64,8 @@ class Pruning:
         return lambda epochs, value: epochs in halving.rungs and not halving.going_on(epochs, [value])[0]
 
     def _halving(self) -> Halving:
-        sign = 1 if self._objective.direction == "minimize" else -1
         settings = {name: value for name, value in self._settings.items() if name != "_target_"}
-        return Halving(settings["eta"], settings.get("min_epochs"), int(self._max_epochs or 0), sign)
+        return Halving(settings["eta"], settings.get("min_epochs"), int(self._max_epochs or 0), self._objective.sign)
 
     def _curves(self) -> list[list[float]]:
         """The curves of the settings that ended before, each the mean of its seeds."""
