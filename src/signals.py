@@ -29,5 +29,22 @@ def stoppable(resume: str) -> Iterator[None]:
             signal.signal(signum, handler)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """A signal that `stoppable` listens to waits until the block has ended."""
+    _held.append([])
+    try:
+        yield
+    finally:
+        waiting = _held.pop()
+    if waiting:
+        raise Interrupted(waiting[0])
+
+
+_held: list[list[int]] = []
+
+
 def _stop(signum: int, frame: FrameType | None) -> None:
-    raise Interrupted(signum)
+    if not _held:
+        raise Interrupted(signum)
+    _held[-1].append(signum)

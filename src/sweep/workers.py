@@ -16,6 +16,7 @@ import joblib  # type: ignore[import-untyped]
 
 from src.config import Config
 from src.errors import Interrupted
+from src.signals import undisturbed
 from src.sweep.plan import needs_processes
 from src.sweep.worker import Stack, Trainer, work
 
@@ -137,13 +138,16 @@ class Workers:
         """Waits until a worker says something, and does it."""
         workers = {worker.connection: worker for worker in self._workers}
         for connection in wait(list(workers)):
-            worker = workers[connection]
-            try:
-                what, *values = worker.connection.recv()
-            except (EOFError, OSError):
-                self._bury(worker)
-            else:
-                getattr(self, f"_on_{what}")(worker, *values)
+            with undisturbed():  # half a message read would leave the pipe out of step
+                self._hear(workers[connection])
+
+    def _hear(self, worker: Worker) -> None:
+        try:
+            what, *values = worker.connection.recv()
+        except (EOFError, OSError):
+            self._bury(worker)
+        else:
+            getattr(self, f"_on_{what}")(worker, *values)
 
     def _on_call(self, worker: Worker, name: str, method: str, args: tuple[Any, ...]) -> None:
         if name == "progress":

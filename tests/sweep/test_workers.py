@@ -1,5 +1,6 @@
 """Stacks that train beside each other come out as stacks that train one after another, however the sweep ends."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -7,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from src.check import check
+from src.errors import Interrupted
 from src.provenance import is_alive
 from src.record import read_history
+from src.signals import stoppable, undisturbed
 from src.sweep.workers import how_many
 from tests.conftest import composed
 from tests.sweep.commands import SHORT, Done, bring_nets, quick, records_of
@@ -116,6 +119,16 @@ def test_a_trial_that_raises_in_a_worker_fails_alone_and_says_why(tmp_path: Path
     assert "this brings bad luck" in done.stdout
     failed = [record for record in records_of(sweep_in(tmp_path)).values() if record.status == "failed"]
     assert [record.overrides[0] for record in failed] == ["seed=2"]
+
+
+def test_a_signal_waits_until_a_message_is_read() -> None:
+    read = False
+    with pytest.raises(Interrupted), stoppable("the command"):
+        with undisturbed():
+            os.kill(os.getpid(), signal.SIGTERM)
+            read = True
+        raise AssertionError("the signal is forgotten")
+    assert read
 
 
 def test_a_trial_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
