@@ -54,7 +54,8 @@ def run_jobs(
     progress = SweepProgress(
         objective.metric, total, before + len(ended), Console(), objective.direction, hidden, stays=part_of is None
     )
-    number, reason = how_many(workers, trials[0].cfg, device_name(trials[0].cfg) != "cpu", pruning.drops)
+    cfgs = [job.cfg for job in trials]
+    number, reason = how_many(workers, cfgs, any(device_name(cfg) != "cpu" for cfg in cfgs), pruning.drops)
     if workers and workers > number:
         log.warning(f"trials train in one process: {reason}")
     running, once = Running(sweep, progress, pruning), _Once()

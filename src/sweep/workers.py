@@ -2,6 +2,7 @@
 
 import logging
 import multiprocessing
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -20,20 +21,21 @@ from src.signals import undisturbed
 from src.sweep.plan import needs_processes
 from src.sweep.worker import Stack, Trainer, work
 
+_WORKER = 2**31  # bytes: a stack takes up to a quarter of it, the rest are libraries and the data
 _IS_LINUX = sys.platform == "linux"
 # Not forked from the sweep's own process: the threads of polars, of autograd and of OpenMP would be missing in it.
 _processes: Any = multiprocessing.get_context("forkserver" if _IS_LINUX else "spawn")
 _processes.set_forkserver_preload(["src.sweep.running"])
 
 
-def how_many(asked: int | None, cfg: Config, on_gpu: bool, drops: bool) -> tuple[int, str | None]:
-    """How many workers train trials like this.
+def how_many(asked: int | None, cfgs: Sequence[Config], on_gpu: bool, drops: bool) -> tuple[int, str | None]:
+    """How many workers train a sweep's trials.
 
     Args:
-        asked: by the user; None for one on each CPU core. Where a trial takes several threads it is one in all, and on
-            other systems than Linux too: there each takes the seconds of a new start.
-        cfg: any trial's.
-        on_gpu: whether trials train on one.
+        asked: by the user; None for one on each CPU core, as far as memory goes round. Where a trial takes several
+            threads it is one in all, and on other systems than Linux too: there each takes the seconds of a new start.
+        cfgs: of the trials.
+        on_gpu: whether any of them trains on one.
         drops: whether a pruner drops trials.
 
     Returns:
@@ -41,13 +43,18 @@ def how_many(asked: int | None, cfg: Config, on_gpu: bool, drops: bool) -> tuple
     """
     reasons = {
         "a GPU is kept busy by one stack": on_gpu,
-        "a trial takes several processes itself": needs_processes(cfg),
+        "a trial takes several processes itself": any(needs_processes(cfg) for cfg in cfgs),
         "a pruner compares trials in the order in which they train": drops,
     }
     if reason := next((reason for reason, holds in reasons.items() if holds), None):
         return 1, reason
-    usual = joblib.cpu_count() if _IS_LINUX and cfg.num_threads == 1 else 1
-    return asked or usual, None
+    alike = _IS_LINUX and all(cfg.num_threads == 1 for cfg in cfgs)
+    return asked or (max(1, min(joblib.cpu_count(), _memory() // _WORKER)) if alike else 1), None
+
+
+def _memory() -> int:
+    """Bytes that this machine has; what is free would cut a sweep into other stacks at each launch."""
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 def get_ready() -> None:

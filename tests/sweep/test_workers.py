@@ -204,12 +204,16 @@ def test_a_table_is_read_in_every_worker(tmp_path: Path) -> None:
 def test_one_worker_where_several_would_not_pay_or_change_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     monkeypatch.setattr("src.sweep.workers._IS_LINUX", True)
-    cfg = check(composed("trainer.accelerator=cpu"))
+    monkeypatch.setattr("src.sweep.workers._memory", lambda: 2**36)
+    cfg = [check(composed("trainer.accelerator=cpu"))]
     assert how_many(None, cfg, on_gpu=False, drops=False) == (8, None)
     assert how_many(3, cfg, on_gpu=False, drops=False) == (3, None)
-    assert how_many(None, check(composed("num_threads=4")), on_gpu=False, drops=False) == (1, None)
+    assert how_many(None, [*cfg, check(composed("num_threads=4"))], on_gpu=False, drops=False) == (1, None)
     for options in ({"on_gpu": True, "drops": False}, {"on_gpu": False, "drops": True}):
         number, reason = how_many(3, cfg, **options)
         assert number == 1
         assert reason
-    assert how_many(3, check(composed("trainer=ddp")), on_gpu=False, drops=False)[0] == 1
+    assert how_many(3, [*cfg, check(composed("trainer=ddp"))], on_gpu=False, drops=False)[0] == 1
+    monkeypatch.setattr("src.sweep.workers._memory", lambda: 5 * 2**30)
+    assert how_many(None, cfg, on_gpu=False, drops=False) == (2, None), "as many as memory has room for"
+    assert how_many(3, cfg, on_gpu=False, drops=False) == (3, None), "or as the user says"
