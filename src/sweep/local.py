@@ -21,11 +21,9 @@ from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, 
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
-from src.sweep.workers import get_ready
 from src.tracking import run_name
 
 log = logging.getLogger(__name__)
-_MANY = 64  # trials that are likely to be shared out among workers
 
 
 class LocalLauncher(BasicLauncher):
@@ -97,9 +95,6 @@ class LocalLauncher(BasicLauncher):
         return results
 
     def _train(self, sweep: Path, trials: list[Job], ended: set[str], pruning: Pruning) -> None:
-        several = len(trials) - len(ended) >= (2 if self.stack_size == 1 else _MANY)
-        if several and self.workers != 1 and not pruning.drops:
-            get_ready()
         with heavy_imports():  # torch is imported here, once every config is known to be right
             from src.sweep.running import run_jobs
 

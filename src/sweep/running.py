@@ -61,7 +61,9 @@ def run_jobs(
     running, once = Running(sweep, progress, pruning), _Once()
     log.addFilter(once)
     try:
-        running.train_all(running.plan(trials, ended, stack_size, number), number)
+        with running.workers(number) as processes:
+            processes.start(min(number, len(trials) - len(ended)))
+            running.train_all(running.plan(trials, ended, stack_size, number), processes)
     finally:
         progress.end()
         log.removeFilter(once)
@@ -103,15 +105,20 @@ class Running:
         beside = max(1, min(beside, len(group) // _LEAST))
         return stacks_of(group, min(stack_size or -(-len(group) // beside), fits))
 
-    def train_all(self, stacks: Sequence[list[Job]], workers: int) -> None:
-        """Trains stacks here, or beside each other in workers."""
-        if min(len(stacks), workers) <= 1:
-            for stack in stacks:
-                self.train(stack)
-            return
+    def workers(self, number: int) -> Workers:
+        """Processes that train as this one would."""
         make = partial(Running, self._sweep, pruning=self._pruning)
         objects = {"progress": self._progress, "upload": uploads()}
-        Workers(workers, make, objects, self._after_death).train(stacks)
+        return Workers(number, make, objects, self._after_death)
+
+    def train_all(self, stacks: Sequence[list[Job]], workers: Workers) -> None:
+        """Trains stacks beside each other in workers, or here where there is only one of either."""
+        if min(len(stacks), workers.number) > 1:
+            workers.train(stacks)
+            return
+        workers.end()
+        for stack in stacks:
+            self.train(stack)
 
     def train(self, stack: list[Job]) -> None:
         """Trains a stack; one that fails is halved until only the trials that make it fail are left, each alone."""

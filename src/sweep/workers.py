@@ -9,9 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
-from multiprocessing import forkserver
 from multiprocessing.connection import wait
-from typing import Any
+from typing import Any, Self
 
 import joblib  # type: ignore[import-untyped]
 
@@ -23,9 +22,9 @@ from src.sweep.worker import Stack, Trainer, work
 
 _WORKER = 2**31  # bytes: a stack takes up to a quarter of it, the rest are libraries and the data
 _IS_LINUX = sys.platform == "linux"
-# Not forked from the sweep's own process: the threads of polars, of autograd and of OpenMP would be missing in it.
-_processes: Any = multiprocessing.get_context("forkserver" if _IS_LINUX else "spawn")
-_processes.set_forkserver_preload(["src.sweep.running"])
+_later: Any = multiprocessing.get_context("forkserver" if _IS_LINUX else "spawn")
+_later.set_forkserver_preload(["src.sweep.running"])
+_has_computed = False
 
 
 def how_many(asked: int | None, cfgs: Sequence[Config], on_gpu: bool, drops: bool) -> tuple[int, str | None]:
@@ -57,25 +56,20 @@ def _memory() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def get_ready() -> None:
-    """Begins the imports that workers share while this process does its own: they take seconds."""
-    if _IS_LINUX:
-        forkserver.ensure_running()
-
-
 class Worker:
     """A process that trains stacks.
 
     Args:
         number: of the worker.
         make_trainer: as for `src.sweep.worker.work`.
+        processes: how it starts, a multiprocessing context.
     """
 
-    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer]) -> None:
+    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer], processes: Any = _later) -> None:
         self.number = number
         self.stack: Stack | None = None
-        self.connection, far = _processes.Pipe()
-        self.process = _processes.Process(target=work, args=(far, make_trainer, logging.root.level))
+        self.connection, far = processes.Pipe()
+        self.process = processes.Process(target=work, args=(far, make_trainer, logging.root.level))
         self.process.start()
         far.close()  # the worker's alone: the pipe ends with it
 
@@ -87,7 +81,7 @@ class Worker:
 
 
 class Workers:
-    """A sweep's workers.
+    """A sweep's workers; as a context manager it ends them.
 
     Args:
         number: at most.
@@ -103,12 +97,31 @@ class Workers:
         objects: Mapping[str, Any],
         died: Callable[[Stack, int | None], list[Stack]],
     ) -> None:
-        self._number, self._objects, self._died = number, objects, died
+        self.number, self._objects, self._died = number, objects, died
         self._new_worker = partial(Worker, make_trainer=make_trainer)
         self._numbers = count()
         self._workers: list[Worker] = []
         self._waiting: deque[Stack] = deque()
         self._problem: BaseException | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+
+    def start(self, number: int) -> None:
+        """Forks some of them from this process, which has imported all that they need.
+
+        That it does but once, before it has computed anything or read a table: autograd, OpenMP and polars start
+        threads, which a process forked after them would miss. Workers that are needed later are forked from a clean
+        process, which takes the seconds of its imports.
+        """
+        global _has_computed
+        if _IS_LINUX and number > 1 and not _has_computed and "polars" not in sys.modules:
+            fork = multiprocessing.get_context("fork")
+            self._workers = [self._new_worker(next(self._numbers), processes=fork) for _ in range(number)]
+        _has_computed = True
 
     def train(self, stacks: Sequence[Stack]) -> None:
         """Trains them all.
@@ -126,15 +139,13 @@ class Workers:
         except BaseException:
             self._stop()
             raise
-        finally:
-            self._end()
 
     def _is_busy(self) -> bool:
         """Hands out what waits; false once there is nothing more to wait for."""
         while self._waiting:
             idle = next((worker for worker in self._workers if worker.stack is None), None)
             if idle is None:
-                if len(self._workers) == self._number:
+                if len(self._workers) == self.number:
                     return True
                 idle = self._new_worker(next(self._numbers))
                 self._workers.append(idle)
@@ -200,7 +211,8 @@ class Workers:
                     raise
                 first = False
 
-    def _end(self) -> None:
+    def end(self) -> None:
+        """Ends them, once they have nothing to do."""
         try:
             for worker in self._workers:
                 worker.give(None)
@@ -209,6 +221,7 @@ class Workers:
         except BaseException:
             self._kill()
             raise
+        self._workers = []
 
     def _kill(self) -> None:
         for worker in self._workers:

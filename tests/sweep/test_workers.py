@@ -1,8 +1,10 @@
 """Stacks that train beside each other come out as stacks that train one after another, however the sweep ends."""
 
+import json
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from src.record import read_history
 from src.signals import stoppable, undisturbed
 from src.sweep.workers import how_many
 from tests.conftest import composed
-from tests.sweep.commands import SHORT, Done, bring_nets, quick, records_of
+from tests.sweep.commands import SHORT, Done, bring_nets, command, quick, records_of
 from tests.sweep.test_sweep_survival import sweep_in, wait_for
 
 GRID = ("-m", "seed=range(8)", "hydra.launcher.stack_size=4", "sweep.name=s", "checkpoint.interval_seconds=0")
@@ -29,6 +31,7 @@ from src.models import TwoLayerNet
 IN_WORKER = os.getsid(0) == os.getpid()
 if IN_WORKER:
     sweep = multiprocessing.parent_process().pid
+    pathlib.Path(f"parent-of-{os.getpid()}").write_text(str(os.getppid()))
 
 class Net(TwoLayerNet):
     def __init__(self, **sizes):
@@ -65,12 +68,14 @@ os.replace = replace
 """
 
 
-def swept(folder: Path, *words: str, deadly_seed: int = -1, fault: str = "") -> Done:
+def swept(
+    folder: Path, *words: str, deadly_seed: int = -1, fault: str = "", typed: Callable[..., Done] = quick
+) -> Done:
     """The grid with a net that a worker imports, and with it what goes wrong there."""
     (folder / "conf" / "model").mkdir(parents=True, exist_ok=True)
     (folder / "conf" / "model" / "mine.yaml").write_text("_target_: mine.Net\nhidden_dim: 8\n")
     (folder / "mine.py").write_text(NET.replace("{deadly_seed}", str(deadly_seed)) + fault)
-    return quick(folder, *GRID, *SHORT, f"hydra.searchpath=[file://{folder}/conf]", "model=mine", *words)
+    return typed(folder, *GRID, *SHORT, f"hydra.searchpath=[file://{folder}/conf]", "model=mine", *words)
 
 
 def pids(folder: Path) -> set[int]:
@@ -94,9 +99,14 @@ def assert_same(one: Path, other: Path) -> None:
     assert {record.status for record in actual.values()} == {"finished"}
 
 
-def test_workers_come_out_as_one_process(one_process: Path, tmp_path: Path) -> None:
-    done = swept(tmp_path, TWO)
+@pytest.mark.parametrize("typed", [command, quick])
+def test_workers_come_out_as_one_process(one_process: Path, tmp_path: Path, typed: Callable[..., Done]) -> None:
+    """Forked from the sweep's own process, or from a clean one where that has read tables, as `quick` has."""
+    done = swept(tmp_path, TWO, typed=typed)
     assert (done.returncode, done.stderr) == (0, "")
+    sweep = json.loads((sweep_in(tmp_path) / "sweep.json").read_text())["provenance"]["pid"]
+    parents = {int(path.read_text()) for path in tmp_path.glob("parent-of-*")}
+    assert (parents == {sweep}) == (typed is command)
     assert len(pids(tmp_path)) == 2
     assert_same(one_process, tmp_path)
     lines = [line for line in done.stdout.splitlines() if "/8 finished" in line]
