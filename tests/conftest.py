@@ -1,5 +1,6 @@
 """What the tests share: composed configs, runs in a temporary folder, and commands as a user types them."""
 
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -14,6 +15,10 @@ from src import naming
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("trainer.max_epochs=4", "tracking=disabled", "trainer.accelerator=cpu")
+
+fresh = multiprocessing.get_context("forkserver")
+"""Processes of their own that have the heavy imports behind them."""
+fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page", "src.scoring"])
 
 naming.register()
 

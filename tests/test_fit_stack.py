@@ -27,8 +27,7 @@ from src.record import Record, read, read_config, read_history
 from src.run import fit
 from src.scoring import predict, score
 from src.tracking import NullTracker
-from tests.conftest import composed, write_hydra_folder
-from tests.test_resume import fresh
+from tests.conftest import composed, fresh, write_hydra_folder
 from tests.test_tracking import entries, history, wandb_runs
 
 DATA = ("data=synthetic", "data.num_rows=200", "data.input_dim=5", "data.output_dim=1", "data.teacher_dim=4")

@@ -1,6 +1,5 @@
 """A run that was killed goes on and ends as one that was never stopped."""
 
-import multiprocessing
 import os
 import random
 import signal
@@ -16,13 +15,11 @@ from src.check import check
 from src.errors import Interrupted
 from src.module import Regressor
 from src.record import read, read_history
-from tests.conftest import SMALL, composed, write_hydra_folder
+from tests.conftest import SMALL, composed, fresh, write_hydra_folder
 from tests.test_run import trained
 
 STEPS = 60
 OVERRIDES = (*SMALL, "trainer.max_epochs=6", "checkpoint.interval_seconds=0", "scheduler=cosine", "optimizer=adamw")
-fresh = multiprocessing.get_context("forkserver")
-fresh.set_forkserver_preload(["src.run"])
 
 
 def train(folder: Path, signum: int = 0, at_step: int = -1, overrides: tuple[str, ...] = OVERRIDES) -> None:

@@ -22,8 +22,6 @@ from src.sweep.worker import Stack, Trainer, work
 
 _WORKER = 2**31  # bytes: a stack takes up to a quarter of it, the rest are libraries and the data
 _IS_LINUX = sys.platform == "linux"
-_later: Any = multiprocessing.get_context("forkserver" if _IS_LINUX else "spawn")
-_later.set_forkserver_preload(["src.sweep.running"])
 _has_computed = False
 
 
@@ -62,10 +60,12 @@ class Worker:
     Args:
         number: of the worker.
         make_trainer: as for `src.sweep.worker.work`.
-        processes: how it starts, a multiprocessing context.
+        forks: whether it starts from this process, and not from a clean one.
     """
 
-    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer], processes: Any = _later) -> None:
+    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer], forks: bool = False) -> None:
+        processes: Any = multiprocessing.get_context("fork" if forks else "forkserver" if _IS_LINUX else "spawn")
+        processes.set_forkserver_preload(["src.sweep.running"])
         self.number = number
         self.stack: Stack | None = None
         self.connection, far = processes.Pipe()
@@ -119,8 +119,7 @@ class Workers:
         """
         global _has_computed
         if _IS_LINUX and number > 1 and not _has_computed and "polars" not in sys.modules:
-            fork = multiprocessing.get_context("fork")
-            self._workers = [self._new_worker(next(self._numbers), processes=fork) for _ in range(number)]
+            self._workers = [self._new_worker(next(self._numbers), forks=True) for _ in range(number)]
         _has_computed = True
 
     def train(self, stacks: Sequence[Stack]) -> None:

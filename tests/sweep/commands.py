@@ -1,6 +1,5 @@
 """Sweeps as a user types them, and what they leave."""
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -9,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from src.record import Record, read
-from tests.conftest import ROOT
+from tests.conftest import ROOT, fresh
 
-fresh = multiprocessing.get_context("forkserver")
-fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page"])
 SHORT = ("trainer.max_epochs=3", "trainer.accelerator=cpu", "tracking=disabled", "hydra.launcher.workers=1")
 BROKEN_TORCH = "raise SystemExit('torch was imported')\n"
 

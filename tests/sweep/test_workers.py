@@ -101,7 +101,7 @@ def assert_same(one: Path, other: Path) -> None:
 
 @pytest.mark.parametrize("typed", [command, quick])
 def test_workers_come_out_as_one_process(one_process: Path, tmp_path: Path, typed: Callable[..., Done]) -> None:
-    """Forked from the sweep's own process, or from a clean one where that has read tables, as `quick` has."""
+    """Forked from the sweep's own process, or from a clean one where that could have started threads, as in `quick`."""
     done = swept(tmp_path, TWO, typed=typed)
     assert (done.returncode, done.stderr) == (0, "")
     sweep = json.loads((sweep_in(tmp_path) / "sweep.json").read_text())["provenance"]["pid"]
