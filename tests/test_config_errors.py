@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.sweep.commands import quick
+
 ROOT = Path(__file__).parent.parent
 TABLE = "data=table data.path={} data.target=price"
 METRICS = "objective.metric is one of: train/loss,"
@@ -240,7 +242,7 @@ def test_a_bug_keeps_its_traceback(folder: Path) -> None:
     (folder / "mine.py").write_text(
         "class Net:\n    def __init__(self, **kwargs):\n        raise RuntimeError('my bug')\n"
     )
-    done = train("model._target_=mine.Net", folder, PYTHONPATH=f"{ROOT}{os.pathsep}{folder}")
+    done = quick(folder, "model._target_=mine.Net")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "my bug" in done.stderr
@@ -256,7 +258,7 @@ def test_a_bug_keeps_its_traceback(folder: Path) -> None:
 )
 def test_a_class_that_does_not_fit_is_found_when_it_is_built(line: str, expected: str, folder: Path) -> None:
     (folder / "mine.py").write_text("class Net:\n    def __init__(self, input_dim, output_dim):\n        pass\n")
-    done = train(line, folder, PYTHONPATH=f"{ROOT}{os.pathsep}{folder}")
+    done = quick(folder, *line.split())
     assert done.returncode == 2, done.stderr
     assert len(done.stderr.splitlines()) <= 4
     assert expected in done.stderr

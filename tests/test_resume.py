@@ -72,8 +72,9 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_run_killed_ten_times_ends_as_one_never_stopped(uninterrupted: Path, tmp_path: Path) -> None:
-    steps = random.Random(0).sample(range(2, STEPS), 10)
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.soak)])
+def test_run_killed_at_random_steps_ends_as_one_never_stopped(uninterrupted: Path, tmp_path: Path, kills: int) -> None:
+    steps = random.Random(kills).sample(range(2, STEPS), kills)
     for number, step in enumerate(steps):
         folder = tmp_path / str(number)
         assert in_a_process_of_its_own(folder, signal.SIGKILL, step) == -signal.SIGKILL

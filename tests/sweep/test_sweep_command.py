@@ -253,6 +253,7 @@ def test_stacks_are_no_larger_than_asked_for(tmp_path: Path, size: str, sizes: l
     assert sorted(record.stack["size"] if record.stack else 0 for record in records.values()) == sizes
 
 
+@pytest.mark.soak
 def test_trials_of_two_processes_each_train_in_processes_of_their_own(tmp_path: Path) -> None:
     processes = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
     words = ("-m", bring_nets(tmp_path), "model=unlucky", "model.unlucky_seed=1", "seed=0,1", "sweep.name=ddp")

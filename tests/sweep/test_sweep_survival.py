@@ -167,6 +167,7 @@ def test_signal_in_the_middle_of_a_stack_saves_it(uninterrupted: Path, tmp_path:
     assert_same_sweep(uninterrupted, sweep, relative=0)
 
 
+@pytest.mark.soak
 def test_sweep_killed_at_random_moments_ends_as_one_never_stopped(long_uninterrupted: Path, tmp_path: Path) -> None:
     sweep = sweep_in(tmp_path)
     moments = random.Random(0)
