@@ -1,8 +1,7 @@
 """Weights & Biases: names, groups, ids, and a tracker that never takes the training down with it.
 
 Every run writes its W&B log to disk, and no run waits for a network: with `tracking=online` another process reads the
-log while it grows and uploads it (`src.upload`). wandb is imported where a run is tracked, not before: it costs half a
-second, and `WANDB_MODE` must be set by then.
+log while it grows and uploads it (`src.upload`). wandb, half a second, is imported only where something is tracked.
 """
 
 import ctypes
@@ -78,7 +77,7 @@ class WandbTracker:
         run_id: str | None = None,
         notes: str | None = None,
     ) -> None:
-        import wandb
+        import wandb  # see `prepare`
 
         earlier = list((folder / "wandb").glob(f"*run-*-{run_id}")) if run_id else []
         states = [state for run in earlier for state in run.glob("*.syncstate")]
@@ -182,15 +181,21 @@ LEAN: dict[str, Any] = {
 }
 
 
+def prepare() -> None:
+    """Imports wandb, with what it reads at import: without it even an offline run looks a host up."""
+    os.environ["WANDB_MODE"] = "offline"
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb.sdk.launch  # noqa: F401  # which wandb.init would import, in twice the time once torch is there
+
+
 def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identity: Any) -> Tracker:
     """Opens the tracker that the settings ask for; one that cannot be opened is said once and left out."""
     if settings.mode == "disabled":
         return NullTracker()
-    os.environ["WANDB_MODE"] = "offline"  # read at import: without it even an offline run looks a host up
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     for place, chosen in _CHOSEN.items():  # nothing is written outside the run folder, unless the user says where
         os.environ[f"WANDB_{place}_DIR"] = chosen or str(folder / "wandb")
     try:
+        prepare()
         return WandbTracker(folder, settings, config, **identity)
     except Exception as error:  # as above
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)

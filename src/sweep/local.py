@@ -5,6 +5,7 @@ import logging
 import math
 import shlex
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, 
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
-from src.tracking import run_name
+from src.tracking import prepare, run_name
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,9 @@ class LocalLauncher(BasicLauncher):
 
     def _train(self, sweep: Path, trials: list[Job], ended: set[str], pruning: Pruning) -> None:
         with heavy_imports():  # torch is imported here, once every config is known to be right
+            if trials[0].cfg.tracking.mode != "disabled":
+                with suppress(ImportError):  # the tracking says it, and the training goes on
+                    prepare()  # once, and not in every worker
             from src.sweep.running import run_jobs
 
         size, workers = (None if asked == "auto" else int(asked) for asked in (self.stack_size, self.workers))
