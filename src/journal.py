@@ -124,7 +124,7 @@ class Journal(Checkpoint, ABC):
         return max(self._earlier + time.perf_counter() - self._started, 1e-9)
 
     def _save(self, trainer: L.Trainer) -> None:
-        trainer.save_checkpoint(self.last_checkpoint)
+        write_checkpoint(trainer, self.last_checkpoint)
         self._save_at = time.perf_counter() + self._interval
 
     def _stop_if(self, signum: int | None) -> None:
@@ -147,6 +147,14 @@ class Journal(Checkpoint, ABC):
         if self._signum is not None and self.stops_at_second_signal:
             raise Interrupted(signum)
         self._signum = signum
+
+
+def write_checkpoint(trainer: L.Trainer, path: Path, weights_only: bool = False) -> None:
+    """Replaces a checkpoint in one step: a process that is killed meanwhile leaves the one before."""
+    half = path.with_name(".half")
+    trainer.save_checkpoint(half, weights_only=weights_only)
+    if trainer.is_global_zero:
+        half.replace(path)
 
 
 def _can_go_on_from_here(trainer: L.Trainer, batch_idx: int) -> bool:
@@ -216,7 +224,7 @@ class RunJournal(Journal):
             self._history.add(row)
         self._tracker.log(row)
         if self._is_best(row) and self._saves:
-            trainer.save_checkpoint(self.best_checkpoint, weights_only=True)
+            write_checkpoint(trainer, self.best_checkpoint, weights_only=True)
         self._bar.show(row, self.best.get(self.metric))
         if not math.isfinite(row["train/loss"]):
             self.diverged_at, trainer.should_stop = int(row["epoch"]), True

@@ -131,6 +131,19 @@ def test_signal_while_the_last_checkpoint_is_written_stops_the_run(
     assert run.resume(tmp_path).status == "finished"
 
 
+def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut_off(self: L.Trainer, path: Path, **_: object) -> None:
+        path.write_bytes(b"half of it")
+        raise RuntimeError("killed")
+
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(b"the one before")
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", cut_off)
+    with pytest.raises(RuntimeError, match="killed"):
+        journal.write_checkpoint(L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False), path)
+    assert path.read_bytes() == b"the one before"
+
+
 def test_a_training_that_fails_leaves_signals_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no")
