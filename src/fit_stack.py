@@ -70,7 +70,7 @@ def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
 
 def room(trial: Trial) -> tuple[int, str | None]:
     """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
-    torch.set_num_threads(1)  # as `build_trainer` does: threads once started would change sums in their last bits
+    torch.set_num_threads(1)  # as `build_trainer` does: one thread computes all of a sweep, from the first sum on
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
