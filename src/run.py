@@ -16,10 +16,10 @@ from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
 from src.config import Config
 from src.errors import ConfigError, Interrupted
-from src.journal import RunJournal
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
+from src.run_journal import RunJournal
 from src.signals import stoppable
 from src.summary import run_summary, short
 from src.tracking import NullTracker, Tracker, new_id, run_name, track

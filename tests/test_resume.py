@@ -144,6 +144,20 @@ def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monk
     assert path.read_bytes() == b"the one before"
 
 
+def test_stacks_that_share_a_folder_save_at_the_same_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = tmp_path / "1.ckpt", tmp_path / "2.ckpt"
+    trainer = L.Trainer(accelerator="cpu", logger=False, enable_progress_bar=False)
+
+    def save(self: L.Trainer, path: Path, **_: object) -> None:
+        path.write_text("the first" if path.stem == one.stem else "the second")
+        if path.stem == one.stem:
+            journal.write_checkpoint(trainer, other)
+
+    monkeypatch.setattr(L.Trainer, "save_checkpoint", save)
+    journal.write_checkpoint(trainer, one)
+    assert (one.read_text(), other.read_text()) == ("the first", "the second")
+
+
 def test_a_training_that_fails_leaves_signals_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError("no")
