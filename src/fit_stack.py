@@ -106,9 +106,7 @@ def fit_stack(
     keep_freed_memory()
     kept = _start(trials)
     progress.start_stack(len(trials), cfg.trainer.max_epochs)
-    settings = [without_seed(trial.overrides) for trial in trials]
-    numbers = {own: number for number, own in enumerate(dict.fromkeys(settings))}
-    journal = StackJournal(checkpoint, cfg, progress, halving, [numbers[own] for own in settings])
+    journal = StackJournal(checkpoint, cfg, progress, halving, _settings(trials))
     trainer, data = build_trainer(cfg, [journal]), build_data(cfg)
     nets = nets_of(trials, data)
     size = num_parameters(nets[0])
@@ -148,6 +146,13 @@ def _start(trials: Sequence[Trial]) -> list[Record]:
             records.write(trial.folder, record)
         kept.append(record)
     return kept
+
+
+def _settings(trials: Sequence[Trial]) -> list[int]:
+    """(K,) the number of each trial's setting; trials of one setting differ in their seed."""
+    own = [without_seed(trial.overrides) for trial in trials]
+    numbers = {setting: number for number, setting in enumerate(dict.fromkeys(own))}
+    return [numbers[setting] for setting in own]
 
 
 def _source(cfg: Config) -> dict[str, Any]:
