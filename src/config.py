@@ -94,7 +94,7 @@ class Sweep:
     """Where a sweep lies."""
 
     name: str | None = None
-    """The sweep's folder under `outputs/sweeps`; the same name again resumes it. Null takes the time and a key."""
+    """The sweep's folder under `outputs/sweeps`; the same name again resumes it. Null takes the time."""
 
 
 @dataclass

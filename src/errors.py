@@ -36,7 +36,7 @@ def die(error: Exception) -> NoReturn:
 
 
 class Interrupted(BaseException):
-    """A training was asked to stop by a signal, and its last checkpoint is written.
+    """A signal asked a run or a sweep to stop; a training has written its checkpoint, unless a second signal came.
 
     Attributes:
         signum: the signal's number.
@@ -132,7 +132,7 @@ def _missing_option(path: str, found: Iterable[str]) -> ConfigError:
         group, option = "experiment", path.removeprefix("experiment/")
         if "/" in option:
             law = "experiment is the name of a folder under experiments/, or the path of a YAML file"
-            return ConfigError(law, f"there is no {option}.yaml", "ls outputs/sweeps/*/best.yaml")
+            return ConfigError(law, f"there is no {option.removesuffix('.yaml')}.yaml", "ls outputs/sweeps/*/best.yaml")
     if not group:
         return ConfigError(f"there is no config file {path}", f"--config-name={path}", f"--config-name={ENTRY}")
     among = sorted(found) or options(group)

@@ -70,7 +70,7 @@ def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
 
 def room(trial: Trial) -> tuple[int, str | None]:
     """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
-    torch.set_num_threads(1)  # as `build_trainer` does: one thread computes all of a sweep, from the first sum on
+    torch.set_num_threads(trial.cfg.num_threads)  # as `build_trainer` does: the same for all sums of a sweep
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
@@ -112,7 +112,8 @@ def fit_stack(
     size = num_parameters(nets[0])
     stack = Stack(nets, instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
     resumed = checkpoint if checkpoint.is_file() else None
-    trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
+    with journal.stoppable():
+        trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
     tested = _test(trainer, stack, journal, data)
     timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3)}
     for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):

@@ -1,9 +1,12 @@
-"""What happens during a run is written down as it happens: rows, checkpoints, progress, signals."""
+"""When a training is saved, and what stops it: its clock, checkpoints, progress and signals."""
 
+import logging
 import signal
 import threading
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,6 +18,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from src.config import Config
 from src.errors import Interrupted
 from src.progress import Progress, SweepProgress
+
+log = logging.getLogger(__name__)
 
 
 class Journal(Checkpoint, ABC):
@@ -45,7 +50,24 @@ class Journal(Checkpoint, ABC):
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = self._save_at = 0.0
         self._steps = 0
-        self._handlers: dict[int, Any] = {}
+
+    @contextmanager
+    def stoppable(self) -> Iterator[None]:
+        """Around a training: a signal stops it where it can go on from, or as soon as it ends in another way.
+
+        Raises:
+            Interrupted: for a signal that came while it trained.
+        """
+        try:
+            yield
+        except Exception as error:
+            if self._signum:
+                log.warning(f"the training was to stop, and failed: {type(error).__name__}: {error}")
+                raise Interrupted(self._signum) from error
+            raise
+        finally:
+            self._progress.close()
+        self._stop_if(self._signum)  # it came after the last epoch
 
     @abstractmethod
     def begin(self, trainer: L.Trainer) -> None:
@@ -71,8 +93,9 @@ class Journal(Checkpoint, ABC):
         self._save_at = self._started + self._interval
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        # Only now: Lightning has set handlers of its own, which end a training without a checkpoint.
-        self._handlers = self._listen()
+        # Only now: Lightning has set handlers of its own, which end a training without a checkpoint. It restores those
+        # that were there before, however the training ends.
+        self._listen()
         if trainer.received_sigterm:
             self._signum = signal.SIGTERM
 
@@ -101,14 +124,6 @@ class Journal(Checkpoint, ABC):
         if self._saves:
             self._save(trainer)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        self._progress.close()
-        self._listen_no_more()
-        self._stop_if(self._signum)  # it came after the last epoch
-
-    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        self._listen_no_more()
-
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self._steps, "in_steps": self._in_steps, "seconds": self._seconds()}
 
@@ -128,16 +143,11 @@ class Journal(Checkpoint, ABC):
             self._signum = None
             raise Interrupted(signum)
 
-    def _listen(self) -> dict[int, Any]:
+    def _listen(self) -> None:
         """Catches SIGTERM and Ctrl-C; the second one of them stops at once."""
-        if threading.current_thread() is not threading.main_thread():
-            return {}  # Python allows signal handlers in the main thread alone
-        return {signum: signal.signal(signum, self._notice) for signum in (signal.SIGINT, signal.SIGTERM)}
-
-    def _listen_no_more(self) -> None:
-        for signum, handler in self._handlers.items():
-            signal.signal(signum, handler)
-        self._handlers = {}
+        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers in it alone
+            for signum in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(signum, self._notice)
 
     def _notice(self, signum: int, frame: FrameType | None) -> None:
         if self._signum is not None and self.stops_at_second_signal:
@@ -148,9 +158,13 @@ class Journal(Checkpoint, ABC):
 def write_checkpoint(trainer: L.Trainer, path: Path, weights_only: bool = False) -> None:
     """Replaces a checkpoint in one step: a process that is killed meanwhile leaves the one before."""
     half = path.with_suffix(".half")  # a name of its own: stacks that train beside each other share a folder
-    trainer.save_checkpoint(half, weights_only=weights_only)
-    if trainer.is_global_zero:
-        half.replace(path)
+    try:
+        trainer.save_checkpoint(half, weights_only=weights_only)
+        if trainer.is_global_zero:
+            half.replace(path)
+    except BaseException:  # on a full disk it would take room
+        half.unlink(missing_ok=True)
+        raise
 
 
 def _can_go_on_from_here(trainer: L.Trainer, batch_idx: int) -> bool:
@@ -158,7 +172,8 @@ def _can_go_on_from_here(trainer: L.Trainer, batch_idx: int) -> bool:
 
     Several processes save together or not at all, and agree on it at the end of an epoch only.
     """
-    is_last = trainer.fit_loop.epoch_loop.batch_progress.is_last_batch
+    loop = trainer.fit_loop.epoch_loop
+    is_last = loop.batch_progress.is_last_batch or trainer.should_stop or trainer.global_step == trainer.max_steps
     has_stepped = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
     return not is_last and has_stepped and trainer.world_size == 1
 

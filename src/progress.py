@@ -33,7 +33,7 @@ class Progress:
         self._console = console
         self._next = 0.0
         self._bar: Bar | None = None
-        if console.is_terminal:
+        if console.is_terminal and not console.quiet:  # a bar of rich's, even a quiet one, takes stdout
             columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}")
             self._bar = Bar(*columns, TimeRemainingColumn(), console=console, auto_refresh=False)
             self._task = self._bar.add_task("training", total=self._max_epochs, told="")

@@ -15,6 +15,7 @@ from typing import Any
 _PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "wandb", "torchmetrics", "numpy", "optuna", "polars")
 _ROOT = Path(__file__).parent.parent
 _LONGEST_DIFF = 200_000  # characters
+_WRITTEN_BY_RUNS = ("**/.hydra/**", "**/multirun.yaml", "**/best.yaml")  # where outputs lie in the checkout
 
 
 def provenance(seeds: dict[str, int], device: str) -> dict[str, Any]:
@@ -57,7 +58,9 @@ def _git() -> dict[str, Any] | None:
     if sha is None:
         return None
     changed = _run_git("status", "--porcelain") or ""
-    diff = (_run_git("diff", "HEAD") if changed else "") or ""
+    diff = _run_git("diff", "HEAD") if changed else ""
+    if diff is None:
+        diff = "left out: git diff failed"
     kept = diff if len(diff) <= _LONGEST_DIFF else f"left out: {len(diff)} characters, sha256 {digest(diff)}"
     return {
         "sha": sha,
@@ -75,8 +78,10 @@ def diff_of(git: dict[str, Any] | None) -> dict[str, str]:
 
 def _untracked_code() -> dict[str, str]:
     """Hashes of the code and configs that git does not know of, by their paths."""
-    names = (_run_git("ls-files", "--others", "--exclude-standard", "*.py", "*.yaml") or "").splitlines()[:100]
-    return {name: digest((_ROOT / name).read_text(errors="replace")) for name in names if (_ROOT / name).is_file()}
+    wanted = ["*.py", "*.yaml", *(f":(exclude){pattern}" for pattern in _WRITTEN_BY_RUNS)]
+    names = (_run_git("ls-files", "--others", "--exclude-standard", *wanted) or "").splitlines()[:100]
+    files = {name: _ROOT / name for name in names if os.access(_ROOT / name, os.R_OK)}
+    return {name: digest(file.read_text(errors="replace")) for name, file in files.items()}
 
 
 def digest(text: str) -> str:

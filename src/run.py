@@ -48,7 +48,7 @@ def fit(
 
     Raises:
         ConfigError: where the config cannot be built.
-        Interrupted: where a signal stopped the run; its checkpoint is written.
+        Interrupted: where a signal stopped the run.
     """
     record = Record(naming.key(cfg), overrides)
     return _fit(cfg, folder, config, record, None, quiet, prune)
@@ -89,8 +89,8 @@ def _fit(
     record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
-    try:
-        with stoppable(f"python -m src.train resume={short(folder)}"):
+    with stoppable(f"python -m src.train resume={short(folder)}"):
+        try:
             if main:
                 record.wandb = wandb_identity(cfg, record)
                 records.write(folder, record)
@@ -99,14 +99,16 @@ def _fit(
             progress = Progress(cfg.objective.metric, cfg.trainer.max_epochs, Console(quiet=quiet or not main))
             journal = RunJournal(folder, cfg, tracker, progress, prune)
             _train(cfg, folder, record, journal, checkpoint)
-    except BaseException as error:
-        _ended_badly(folder, record, error, main)
-        _end_tracking(folder, record, tracker, {})
-        raise
-    record.timing["seconds"] = round(time.perf_counter() - started, 3)
+        except BaseException as error:
+            _ended_badly(folder, record, error, main)
+            _end_tracking(folder, record, tracker, {})
+            raise
+        record.timing["seconds"] = round(time.perf_counter() - started, 3)
+        if main:
+            records.write(folder, record)
     if main:
-        records.write(folder, record)
-        _end_tracking(folder, record, tracker, told(record))
+        with stoppable(f"python -m src.sync {short(folder)}"):  # an upload is waited for
+            _end_tracking(folder, record, tracker, told(record))
         run_summary(record, folder, Console(quiet=quiet))
     return record
 
@@ -114,7 +116,8 @@ def _fit(
 def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
     run = build(cfg, [journal, *early_stopping(cfg)])
-    run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
+    with journal.stoppable():
+        run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
     record.metrics = {**journal.best, "num_parameters": num_parameters(run.module.net)}
     record.objective = journal.best.get(cfg.objective.metric)

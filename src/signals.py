@@ -1,12 +1,16 @@
 """Signals that stop a run or a sweep."""
 
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 from src.errors import Interrupted
+
+_PR_SET_PDEATHSIG = 1  # Linux's prctl.h
 
 
 @contextmanager
@@ -36,9 +40,22 @@ def undisturbed() -> Iterator[None]:
     try:
         yield
     finally:
-        waiting = _held.pop()
+        if waiting := _held.pop():
+            raise Interrupted(waiting[0])
+
+
+def end_undisturbed() -> None:
+    """In a process that was forked within `undisturbed`: that block ends here."""
+    waiting = [signum for held in _held for signum in held]
+    _held.clear()
     if waiting:
         raise Interrupted(waiting[0])
+
+
+def die_with_parent() -> None:
+    """Lets the system kill this process once the thread that started it has ended, however that ends (on Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 _held: list[list[int]] = []

@@ -4,26 +4,21 @@ Every run writes its W&B log to disk, and no run waits for a network: with `trac
 log while it grows and uploads it (`src.upload`). wandb, half a second, is imported only where something is tracked.
 """
 
-import ctypes
 import logging
 import os
 import secrets
 import shlex
 import shutil
-import sys
-import threading
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import Tracking
+from src.lean_wandb import LEAN, bring_wandb_here, prepare, write_within
 from src.upload import Outcome, Upload, uploads
 from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_CHOSEN = {place: os.environ.get(f"WANDB_{place}_DIR") for place in ("DATA", "CACHE", "CONFIG")}
 
 
 class Tracker(Protocol):
@@ -79,12 +74,11 @@ class WandbTracker:
     ) -> None:
         import wandb  # see `prepare`
 
+        self._settings, self._folder = settings, folder
         earlier = list((folder / "wandb").glob(f"*run-*-{run_id}")) if run_id else []
-        states = [state for run in earlier for state in run.glob("*.syncstate")]
-        known = states[0].read_text() if states else None
+        states = [state.read_text() for run in earlier for state in run.glob("*.syncstate")]
         self._replaced = [run for run in earlier if not is_uploaded(run)]
         self._forget_replaced()
-        self._settings, self._folder = settings, folder
         self._run = wandb.init(
             id=run_id or new_id(),
             resume="allow" if run_id else None,
@@ -102,8 +96,8 @@ class WandbTracker:
             settings=wandb.Settings(**LEAN),
         )
         self.log_folder = Path(self._run.dir).parent
-        if known is not None:  # the server has rows of it: each keeps its step, and none comes in twice
-            (self.log_folder / f"run-{self._run.id}.wandb.syncstate").write_text(known)
+        for state in states[:1]:  # the server has rows of it: each keeps its step, and none comes in twice
+            (self.log_folder / f"run-{self._run.id}.wandb.syncstate").write_text(state)
         # Within one second of the kill, the new log lies in the folder of the old one.
         self._replaced = [run for run in self._replaced if run.resolve() != self.log_folder.resolve()]
         _define_metrics(self._run)
@@ -114,7 +108,7 @@ class WandbTracker:
 
     def log(self, row: Mapping[str, float]) -> None:
         """Adds an epoch's metrics."""
-        _bring_wandb_here()
+        bring_wandb_here()
         self._safely(lambda: self._run.log(dict(row), step=int(row["epoch"])))
 
     def finish(self, summary: Mapping[str, Any], exit_code: int, model: Path | None = None) -> None:
@@ -123,6 +117,7 @@ class WandbTracker:
             self._safely(lambda: self._keep_model(model))
         self._safely(lambda: self._run.summary.update(dict(summary)))
         self._safely(lambda: self._run.finish(exit_code=exit_code))
+        write_within(None)
         self._forget_replaced()  # again: the service of a killed process may have written on for a moment
         self._safely(self._end_upload)
 
@@ -167,38 +162,17 @@ class WandbTracker:
             log.warning("W&B: %s; the run's own record has everything", error)
 
 
-LEAN: dict[str, Any] = {
-    # The record and the config hold what these would collect again for every run.
-    "console": "off",
-    "silent": True,
-    "disable_git": True,
-    "disable_code": True,
-    "x_save_requirements": False,
-    "x_disable_machine_info": True,
-    "x_disable_stats": True,
-    # A run killed before the first flush leaves nothing: flush every second instead of every 15.
-    "x_transaction_log_flush_interval": 1,
-}
-
-
-def prepare() -> None:
-    """Imports wandb, with what it reads at import: without it even an offline run looks a host up."""
-    os.environ["WANDB_MODE"] = "offline"
-    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
-    import wandb.sdk.launch  # noqa: F401  # which wandb.init would import, in twice the time once torch is there
-
-
 def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identity: Any) -> Tracker:
     """Opens the tracker that the settings ask for; one that cannot be opened is said once and left out."""
     if settings.mode == "disabled":
         return NullTracker()
-    for place, chosen in _CHOSEN.items():  # nothing is written outside the run folder, unless the user says where
-        os.environ[f"WANDB_{place}_DIR"] = chosen or str(folder / "wandb")
+    write_within(folder)
     try:
         prepare()
         return WandbTracker(folder, settings, config, **identity)
     except Exception as error:  # as above
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)
+        write_within(None)
         return NullTracker()
 
 
@@ -229,18 +203,6 @@ def run_name(overrides: Sequence[str], key: str) -> str:
     """What a run changed, such as `lr=0.01 seed=3`; its key where it changed nothing."""
     told = [o.lstrip("+~") for o in overrides if not o.startswith(("hydra", "tracking", "sweep", "resume"))]
     return " ".join(".".join(o.split("=")[0].split(".")[-1:]) + o[len(o.split("=")[0]) :] for o in told) or key
-
-
-def _bring_wandb_here() -> None:
-    """Moves W&B's threads to the core that this one runs on, where the system lets us.
-
-    Every row is handed to a thread of W&B's and waited for; between two cores that takes up to twice as long.
-    """
-    if _LIBC:
-        for thread in threading.enumerate():
-            if thread.name.startswith("wandb") and thread.native_id:
-                with suppress(OSError):  # a sandbox may forbid it
-                    os.sched_setaffinity(thread.native_id, {_LIBC.sched_getcpu()})
 
 
 def _define_metrics(run: Any) -> None:

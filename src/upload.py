@@ -84,11 +84,7 @@ class Upload:
         # W&B shows the program that uploads as the run's, unless it is told.
         own = {name: value for name, value in os.environ.items() if name not in _NOT_ITS_OWN}
         own |= {"WANDB_PROGRAM": "src/train.py", "WANDB_DIR": str(self._folder.absolute())}
-        for place in (
-            "DATA",
-            "CACHE",
-            "CONFIG",
-        ):  # as for a run: nothing outside the folder, unless the user says where
+        for place in ("DATA", "CACHE", "CONFIG"):  # as for a run: in the folder, unless the user says where
             own.setdefault(f"WANDB_{place}_DIR", str(self._folder.absolute() / "wandb"))
         found = [str(_ROOT), own.get("PYTHONPATH", "")]
         own["PYTHONPATH"] = os.pathsep.join(path for path in found if path)

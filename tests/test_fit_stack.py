@@ -1,6 +1,7 @@
 """A stacked trial ends as the same run alone: weights, history, record, checkpoints, W&B run."""
 
 import copy
+import gc
 import math
 import os
 import signal
@@ -524,6 +525,15 @@ def test_a_stack_whose_trials_had_all_ended_trains_no_further(tmp_path: Path) ->
         assert read_history(folder) == rows
         assert read(folder).metrics == metrics
         assert all(torch.equal(value, last[name]) for name, value in weights(folder).items())
+
+
+def test_stacks_that_have_trained_leave_signals_and_memory_as_they_were(tmp_path: Path) -> None:
+    before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    for name in ("one", "other"):
+        stacked(tmp_path / name, KILLED, ADAM)
+        assert [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)] == before
+    gc.collect()
+    assert not [each for each in gc.get_objects() if type(each) is stacks.Stack]
 
 
 def test_a_stack_that_goes_on_keeps_its_wandb_ids(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,17 +3,20 @@
 import os
 import random
 import signal
+import sys
 from pathlib import Path
 
 import lightning as L
 import pytest
 import torch
+from rich.console import Console
 from torch import Tensor
 
 from src import journal, run
 from src.check import check
 from src.errors import Interrupted
 from src.module import Regressor
+from src.progress import Progress
 from src.record import read, read_history
 from tests.conftest import SMALL, composed, fresh, write_hydra_folder
 from tests.test_run import trained
@@ -158,15 +161,49 @@ def test_stacks_that_share_a_folder_save_at_the_same_moment(tmp_path: Path, monk
     assert (one.read_text(), other.read_text()) == ("the first", "the second")
 
 
-def test_a_training_that_fails_leaves_signals_as_they_were(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
-        raise RuntimeError("no")
+def fail(*_: object) -> None:
+    raise RuntimeError("no")
 
+
+def test_a_training_that_fails_leaves_signals_and_screen_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+    closed: list[object] = []
+    monkeypatch.setattr(Progress, "close", lambda self: closed.append(self))
     monkeypatch.setattr(Regressor, "training_step", fail)
     with pytest.raises(RuntimeError, match="no"):
         trained(tmp_path)
     assert [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)] == before
+    assert len(closed) == 1
+
+
+def test_a_signal_before_a_training_fails_stops_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop_and_fail(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        raise RuntimeError("no")
+
+    monkeypatch.setattr(Regressor, "training_step", stop_and_fail)
+    with pytest.raises(Interrupted):
+        trained(tmp_path)
+    assert read(tmp_path).status == "running"
+
+
+def test_signal_at_the_last_step_of_all_loses_no_epoch(tmp_path: Path) -> None:
+    overrides = (*OVERRIDES, "trainer.max_steps=15")
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert in_a_process_of_its_own(whole, 0, -1, overrides) == 0
+    assert in_a_process_of_its_own(stopped, signal.SIGTERM, 15, overrides) == 128 + signal.SIGTERM
+    assert in_a_process_of_its_own(stopped) == 0
+    assert len(read_history(whole)) == 2, "10 batches an epoch"
+    assert_same_run(whole, stopped)
+
+
+def test_a_run_that_prints_nothing_leaves_stdout_alone() -> None:
+    before = sys.stdout
+    progress = Progress("val/loss", 1, Console(quiet=True, force_terminal=True))
+    assert sys.stdout is before
+    progress.close()
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGKILL])

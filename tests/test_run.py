@@ -197,6 +197,12 @@ def test_changed_code_is_told_from_the_same_also_where_git_does_not_know_it(
         net.write_text(text)
         states.append(provenance._git())
     assert states[0] == states[2] != states[1]
+    for written_by_a_run in ("results/a/3f/.hydra/config.yaml", "results/a/multirun.yaml", "results/a/best.yaml"):
+        (tmp_path / written_by_a_run).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / written_by_a_run).touch()
+    hidden = tmp_path / "hidden.py"
+    hidden.symlink_to("nowhere")
+    assert provenance._untracked_code() == {"my_net.py": provenance.digest("a = 1")}
 
 
 def test_a_net_that_can_learn_overfits_one_batch(tmp_path: Path) -> None:

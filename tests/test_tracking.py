@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from src import lean_wandb
+from src.check import check
 from src.record import read, read_history
 from src.tracking import NullTracker, run_name, track
 from tests.conftest import composed
@@ -137,6 +139,20 @@ def test_wandb_takes_rows_on_the_core_that_they_come_from(tmp_path: Path) -> Non
     assert wandb_threads
     assert all(len(os.sched_getaffinity(thread.native_id or -1)) == 1 for thread in wandb_threads)
     assert os.sched_getaffinity(0) == anywhere, "the training itself runs where it likes"
+
+
+def test_wandb_writes_into_the_run_folder_only_while_the_run_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in lean_wandb._CHOSEN:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setitem(lean_wandb._CHOSEN, "WANDB_CACHE_DIR", "mine")
+    monkeypatch.setenv("WANDB_CACHE_DIR", "mine")
+    tracker = track(tmp_path, check(composed("tracking=offline")).tracking, {}, name="a")
+    assert os.environ["WANDB_DATA_DIR"] == str(tmp_path / "wandb")
+    tracker.finish({}, 0)
+    assert "WANDB_DATA_DIR" not in os.environ, "a process that starts now would take it for the user's choice"
+    assert os.environ["WANDB_CACHE_DIR"] == "mine"
 
 
 def test_null_tracker_takes_everything(tmp_path: Path) -> None:

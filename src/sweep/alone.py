@@ -10,6 +10,7 @@ from src import record as records
 from src.errors import Interrupted
 from src.record import Prune, Record
 from src.run import fit, resume
+from src.signals import die_with_parent
 from src.sweep.folder import earlier_record
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import needs_processes
@@ -43,9 +44,13 @@ def _fit_in_processes(job: Job) -> Record:
     if not (job.folder / "record.json").is_file():
         records.write(job.folder, Record(job.key, job.overrides))
     command = [sys.executable, "-m", "src.train", f"resume={job.folder}"]
-    # A session of its own: Ctrl-C reaches it once, through us.
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches it once, through us
+        preexec_fn=die_with_parent,
     )
     try:
         output, _ = process.communicate()

@@ -102,8 +102,8 @@ def stacks_under_way(folder: Path) -> list[list[str]]:
 
 def stack_ended(checkpoint: Path) -> None:
     """Removes the state of a stack whose trials all have their own records."""
-    checkpoint.unlink(missing_ok=True)
-    checkpoint.with_suffix(".json").unlink(missing_ok=True)
+    for suffix in (".ckpt", ".half", ".json"):  # a process that was killed may have left half a checkpoint
+        checkpoint.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def forget_ended_stacks(folder: Path, ended: Collection[str]) -> None:

@@ -16,13 +16,14 @@ from omegaconf import OmegaConf
 
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
+from src.lean_wandb import prepare
 from src.record import Record
 from src.summary import short
 from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
-from src.tracking import prepare, run_name
+from src.tracking import run_name
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ class LocalLauncher(BasicLauncher):
 
     Args:
         stack_size: the most trials of a stack; `auto` goes by memory, 1 trains them one by one.
-        workers: how many processes train at the same time; `auto` takes one for each CPU core.
+        workers: how many processes train at the same time; `auto` as `src.sweep.workers.how_many` says.
 
     Attributes:
         part_of: where a sweeper launches in rounds and sums up by itself, the trials of its rounds before and of all.
@@ -99,7 +100,7 @@ class LocalLauncher(BasicLauncher):
         with heavy_imports():  # torch is imported here, once every config is known to be right
             if trials[0].cfg.tracking.mode != "disabled":
                 with suppress(ImportError):  # the tracking says it, and the training goes on
-                    prepare()  # once, and not in every worker
+                    prepare()  # once, and not in every worker that is forked
             from src.sweep.running import run_jobs
 
         size, workers = (None if asked == "auto" else int(asked) for asked in (self.stack_size, self.workers))

@@ -16,7 +16,7 @@ from src.ranking import same_for_all
 from src.sweep.alone import failed, fit_alone, one_line
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
-from src.sweep.plan import groups_of, interrupted_stacks, stacks_of, why_alone
+from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
 from src.sweep.pruning import Pruning
 from src.sweep.workers import Workers, how_many
 from src.upload import uploads
@@ -41,7 +41,7 @@ def run_jobs(
         trials: all of the sweep's, each with a key of its own.
         ended: keys of those that ended in an earlier launch.
         stack_size: the most trials of a stack, None for as many as memory takes.
-        workers: how many processes train, None for as many as there are CPU cores.
+        workers: how many processes train, None for as many as `how_many` finds right.
         pruning: which trials are dropped.
         part_of: where these are one round of a sweep, the trials of the rounds before and of all.
 
@@ -132,6 +132,7 @@ class Running:
             fit_stack([_trial(job) for job in stack], checkpoint, self._progress, self._pruning.of_stack())
         except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too
             _raise_if_disk_is_full(error)
+            self._progress.give_up()
             log.debug("a stack failed", exc_info=True)
             _say_once(f"a stack failed ({one_line(error)}): it is halved to find the trials at fault")
         stack_ended(checkpoint)
@@ -143,14 +144,18 @@ class Running:
         """What there is still to train of a stack whose worker died: halves, down to the trial at fault."""
         stack_ended(stack_checkpoint(self._sweep, [job.key for job in stack]))
         rest = [job for job in stack if not _has_ended(job)]
+        if not rest:
+            return []
         died = RuntimeError(f"its process ended with exit code {code}")
-        if len(rest) == 1:
+        if len(stack) == 1:
             self._progress.trial_ended(failed(rest[0], died), rest[0].overrides)
             return []
         log.warning(f"a worker ended with exit code {code}: its stack is halved to find the trials at fault")
-        return stacks_of(rest, -(-len(rest) // 2)) if rest else []
+        return stacks_of(rest, -(-len(rest) // 2))
 
     def _train_alone(self, job: Job) -> None:
+        if self._pruning.drops and needs_processes(job.cfg):
+            _say_once("trials that take several processes are not dropped: the pruner cannot see them while they train")
         try:
             record = fit_alone(job, self._pruning.of_trial())
         except Exception as error:  # one failing trial fails alone; its record says why

@@ -7,6 +7,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -15,14 +16,14 @@ from multiprocessing.connection import Connection
 from typing import Any, Protocol
 
 from src.errors import Interrupted
-from src.signals import stoppable
+from src.signals import end_undisturbed, stoppable
 from src.sweep.jobs import Job
 from src.upload import share_upload
 
 Stack = list[Job]
 
 
-class Trainer(Protocol):
+class TrainsStacks(Protocol):
     """What trains stacks."""
 
     def train(self, stack: Stack) -> None:
@@ -61,7 +62,7 @@ class Far:
         return lambda *args: self._line.send("call", self._name, method, args)
 
 
-def work(connection: Connection, make_trainer: Callable[[Any], Trainer], log_level: int) -> None:
+def work(connection: Connection, make_trainer: Callable[[Any], TrainsStacks], log_level: int) -> None:
     """Trains the stacks that come over the pipe, until None comes.
 
     Args:
@@ -72,20 +73,22 @@ def work(connection: Connection, make_trainer: Callable[[Any], Trainer], log_lev
     os.setsid()  # Ctrl-C is for the sweep's process, which then stops this one
     threading.Thread(target=_die_with_the_sweep, daemon=True).start()
     line = Line(connection)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__  # a forked one has the progress bar's
     logging.root.handlers = [_Sent(line)]
     logging.root.setLevel(log_level)
     try:
         with stoppable(""):
+            end_undisturbed()
             _train(connection, line, make_trainer)
     except Interrupted as stop:
         line.send("stopped", stop.signum)
-    except EOFError:  # the sweep's process was stopped before it knew of this one
+    except EOFError:  # the sweep's process has died, and this one is about to
         pass
     except Exception as error:  # a full disk is told as it is; a bug by its traceback, since not every error travels
         line.send("failed", error if isinstance(error, OSError) else RuntimeError(traceback.format_exc()))
 
 
-def _train(connection: Connection, line: Line, make_trainer: Callable[[Any], Trainer]) -> None:
+def _train(connection: Connection, line: Line, make_trainer: Callable[[Any], TrainsStacks]) -> None:
     from src.journal import Journal
 
     Journal.stops_at_second_signal = False  # it may come from the system and from the sweep's process

@@ -2,13 +2,12 @@
 
 import logging
 import multiprocessing
-import os
 import sys
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import count
+from itertools import chain, count, repeat
 from multiprocessing.connection import wait
 from typing import Any, Self
 
@@ -16,9 +15,10 @@ import joblib  # type: ignore[import-untyped]
 
 from src.config import Config
 from src.errors import Interrupted
+from src.memory import memory_limit
 from src.signals import undisturbed
 from src.sweep.plan import needs_processes
-from src.sweep.worker import Stack, Trainer, work
+from src.sweep.worker import Stack, TrainsStacks, work
 
 _WORKER = 2**31  # bytes: a stack takes up to a quarter of it, the rest are libraries and the data
 _IS_LINUX = sys.platform == "linux"
@@ -46,12 +46,7 @@ def how_many(asked: int | None, cfgs: Sequence[Config], on_gpu: bool, drops: boo
     if reason := next((reason for reason, holds in reasons.items() if holds), None):
         return 1, reason
     alike = _IS_LINUX and all(cfg.num_threads == 1 for cfg in cfgs)
-    return asked or (max(1, min(joblib.cpu_count(), _memory() // _WORKER)) if alike else 1), None
-
-
-def _memory() -> int:
-    """Bytes that this machine has; what is free would cut a sweep into other stacks at each launch."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return asked or (max(1, min(joblib.cpu_count(), memory_limit() // _WORKER)) if alike else 1), None
 
 
 class Worker:
@@ -63,7 +58,7 @@ class Worker:
         forks: whether it starts from this process, and not from a clean one.
     """
 
-    def __init__(self, number: int, make_trainer: Callable[[Any], Trainer], forks: bool = False) -> None:
+    def __init__(self, number: int, make_trainer: Callable[[Any], TrainsStacks], forks: bool = False) -> None:
         processes: Any = multiprocessing.get_context("fork" if forks else "forkserver" if _IS_LINUX else "spawn")
         processes.set_forkserver_preload(["src.sweep.running"])
         self.number = number
@@ -93,7 +88,7 @@ class Workers:
     def __init__(
         self,
         number: int,
-        make_trainer: Callable[[Any], Trainer],
+        make_trainer: Callable[[Any], TrainsStacks],
         objects: Mapping[str, Any],
         died: Callable[[Stack, int | None], list[Stack]],
     ) -> None:
@@ -119,8 +114,15 @@ class Workers:
         """
         global _has_computed
         if _IS_LINUX and number > 1 and not _has_computed and "polars" not in sys.modules:
-            self._workers = [self._new_worker(next(self._numbers), forks=True) for _ in range(number)]
+            for _ in range(number):
+                self._add(forks=True)
         _has_computed = True
+
+    def _add(self, forks: bool = False) -> Worker:
+        with undisturbed():  # a worker that has started is known, whatever comes: `end` ends it
+            worker = self._new_worker(next(self._numbers), forks=forks)
+            self._workers.append(worker)
+        return worker
 
     def train(self, stacks: Sequence[Stack]) -> None:
         """Trains them all.
@@ -146,8 +148,7 @@ class Workers:
             if idle is None:
                 if len(self._workers) == self.number:
                     return True
-                idle = self._new_worker(next(self._numbers))
-                self._workers.append(idle)
+                idle = self._add()
             idle.give(self._waiting.popleft())
         return any(worker.stack for worker in self._workers)
 
@@ -195,20 +196,27 @@ class Workers:
     def _stop(self) -> None:
         """Lets every worker save its stack, and waits for it; a second signal meanwhile kills them."""
         self._died = lambda stack, code: []
-        first = self._problem is not None  # where all got the signal, a worker's word of it may have come before it
-        for worker in self._workers:
-            worker.process.terminate()
+        is_first = isinstance(self._problem, Interrupted)  # where all got the signal, a worker may tell of it before us
+        steps = chain([self._terminate], repeat(self._let_end))
         while self._workers:
-            for worker in self._workers:
-                if worker.stack is None:  # it ended its stack before the signal came, and waits for the next one
-                    worker.give(None)
             try:
-                self._listen()
+                next(steps)()
             except Interrupted:
-                if not first:
+                if not is_first:
                     self._kill()
                     raise
-                first = False
+                is_first = False
+
+    def _terminate(self) -> None:
+        with undisturbed():
+            for worker in self._workers:
+                worker.process.terminate()
+
+    def _let_end(self) -> None:
+        for worker in self._workers:
+            if worker.stack is None:  # it ended its stack before the signal came, and waits for the next one
+                worker.give(None)
+        self._listen()
 
     def end(self) -> None:
         """Ends them, once they have nothing to do."""

@@ -15,8 +15,8 @@ from statistics import median
 import joblib  # type: ignore[import-untyped]
 import wandb
 
+from src.lean_wandb import LEAN
 from src.record import read_history
-from src.tracking import LEAN
 from tests.benchmarks.table import save, spread
 
 ROOT = Path(__file__).parent.parent.parent

@@ -1,8 +1,9 @@
 """Stacks that train beside each other come out as stacks that train one after another, however the sweep ends."""
 
 import json
-import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +11,9 @@ from pathlib import Path
 import pytest
 
 from src.check import check
-from src.errors import Interrupted
+from src.memory import memory_limit
 from src.provenance import is_alive
 from src.record import read_history
-from src.signals import stoppable, undisturbed
 from src.sweep.workers import how_many
 from tests.conftest import composed
 from tests.sweep.commands import SHORT, Done, bring_nets, command, quick, records_of
@@ -65,6 +65,28 @@ def replace(source, target):
     real(source, target)
 
 os.replace = replace
+"""
+
+
+THREE = """
+import os, signal
+from src.errors import Interrupted
+from src.signals import stoppable
+from src.sweep.workers import Worker, Workers
+
+start = Worker.__init__
+
+def start_and_stop(self, *arguments, **options):
+    start(self, *arguments, **options)
+    print(self.process.pid, flush=True)
+    os.kill(os.getpid(), signal.SIGINT)
+
+Worker.__init__ = start_and_stop
+try:
+    with stoppable("the command"), Workers(3, id, {}, id) as workers:
+        workers.start(3)
+except Interrupted:
+    pass
 """
 
 
@@ -130,20 +152,6 @@ def test_a_trial_that_raises_in_a_worker_fails_alone_and_says_why(tmp_path: Path
     assert "this brings bad luck" in done.stdout
     failed = [record for record in records_of(sweep_in(tmp_path)).values() if record.status == "failed"]
     assert [record.overrides[0] for record in failed] == ["seed=2"]
-
-
-def test_a_signal_waits_until_a_message_is_read() -> None:
-    read: list[int] = []
-
-    def receive() -> None:
-        with undisturbed():
-            os.kill(os.getpid(), signal.SIGTERM)
-            read.append(1)
-        read.append(2)
-
-    with stoppable("the command"), pytest.raises(Interrupted):
-        receive()
-    assert read == [1]
 
 
 def test_a_trial_that_kills_its_worker_fails_alone(tmp_path: Path) -> None:
@@ -212,10 +220,33 @@ def test_a_table_is_read_in_every_worker(tmp_path: Path) -> None:
     assert len(pids(tmp_path)) == 2
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_ctrl_c_while_workers_start_leaves_none_behind() -> None:
+    done = subprocess.run([sys.executable, "-c", THREE], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [is_alive(int(pid)) for pid in done.stdout.split()] == [False]
+
+
+def test_a_container_may_take_no_more_than_it_is_given(tmp_path: Path) -> None:
+    """https://docs.kernel.org/admin-guide/cgroup-v2.html, and the first version."""
+    (tmp_path / "proc" / "self").mkdir(parents=True)
+    (tmp_path / "proc" / "self" / "cgroup").write_text("4:memory:/job/step\n3:cpu:/\n0::/slice/job/step\n")
+    machine = memory_limit(tmp_path)
+    for file, text, expected in [
+        ("slice/job/step/memory.max", "max", machine),
+        ("slice/job/memory.max", f"{2**30}", 2**30),
+        ("memory/job/memory.limit_in_bytes", f"{2**29}", 2**29),
+    ]:
+        path = tmp_path / "sys" / "fs" / "cgroup" / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{text}\n")
+        assert memory_limit(tmp_path) == expected
+
+
 def test_one_worker_where_several_would_not_pay_or_change_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("joblib.cpu_count", lambda: 8)
     monkeypatch.setattr("src.sweep.workers._IS_LINUX", True)
-    monkeypatch.setattr("src.sweep.workers._memory", lambda: 2**36)
+    monkeypatch.setattr("src.sweep.workers.memory_limit", lambda: 2**36)
     cfg = [check(composed("trainer.accelerator=cpu"))]
     assert how_many(None, cfg, on_gpu=False, drops=False) == (8, None)
     assert how_many(3, cfg, on_gpu=False, drops=False) == (3, None)
@@ -225,6 +256,6 @@ def test_one_worker_where_several_would_not_pay_or_change_what_comes_out(monkeyp
         assert number == 1
         assert reason
     assert how_many(3, [*cfg, check(composed("trainer=ddp"))], on_gpu=False, drops=False)[0] == 1
-    monkeypatch.setattr("src.sweep.workers._memory", lambda: 5 * 2**30)
+    monkeypatch.setattr("src.sweep.workers.memory_limit", lambda: 5 * 2**30)
     assert how_many(None, cfg, on_gpu=False, drops=False) == (2, None), "as many as memory has room for"
     assert how_many(3, cfg, on_gpu=False, drops=False) == (3, None), "or as the user says"
