@@ -177,6 +177,12 @@ def _needs_multirun(word: str) -> ConfigError:
     return ConfigError(law, word, f"{COMMAND} -m {shlex.join(sys.argv[1:])}")
 
 
+def _needs_search() -> ConfigError:
+    word = next(word for word in sys.argv if "interval(" in word)
+    law = "an interval has no end of values: a grid cannot try them all, a search can"
+    return ConfigError(law, word, f"hydra/sweeper=optuna {shlex.quote(word)}")
+
+
 def _not_in_config(key: str) -> ConfigError:
     if key != "experiment":
         return suggest.unknown_key(key)
@@ -224,6 +230,7 @@ _PATTERNS: dict[str, Callable[..., ConfigError]] = {
     ),
     r"Could not delete .*?'([\w./]+)'": _not_in_config,
     r"Config group override must be": _no_option,
+    r"does not support sweep type : INTERVAL": _needs_search,
     r"(?:already at|not supported:|Multiple values for) '?\+*(\w+(?:[./]\w+)*)": lambda key: ConfigError(
         f"{key} is in the config already: set it without +", suggest.typed(key), suggest.typed(key).lstrip("+")
     ),

@@ -76,10 +76,14 @@ def example(key: str) -> str:
 
 def unknown_key(key: str) -> ConfigError:
     """The error for a key that the config does not have, with the one that was probably meant."""
-    group, _, leaf = key.rpartition(".")
+    path, _, leaf = key.replace(".", "/").rpartition("/")
+    if path.startswith("hydra/sweeper/") and "hydra/sweeper=optuna" not in sys.argv:
+        path, leaf = "hydra/sweeper", path.split("/")[2]  # what it belongs to is missing first of all
+    group = path if path.startswith("hydra/") else path.replace("/", ".")
     word = typed(key)
     value = word.partition("=")[2] or "…"
-    if option := next((option for option in options(group) if leaf in _load(f"{group}/{option}")), None):
+    found = sorted(file.stem for file in (_CONF / path).glob("*.yaml")) if path else []
+    if option := next((option for option in found if _offers(f"{path}/{option}", leaf)), None):
         law = f"{key} is not a key of the chosen {group}; {group}={option} has it"
         return ConfigError(law, word, f"{group}={option} {setting(key, value)}")
     part = "hydra" if group.startswith("hydra") else "job"
@@ -88,6 +92,12 @@ def unknown_key(key: str) -> ConfigError:
     if near:
         remedy = choose(near, value) if near in GROUPS else setting(near, value)
     return ConfigError(f"there is no config key {key}", word, remedy)
+
+
+def _offers(name: str, leaf: str) -> bool:
+    """Whether a file of `conf/` has the key, or the group."""
+    node = _load(name)
+    return leaf in node or any(leaf in entry for entry in node.get("defaults", []) if isinstance(entry, dict))
 
 
 def nearest_key(key: str) -> str | None:
