@@ -114,6 +114,7 @@ def fit_stack(
     resumed = checkpoint if checkpoint.is_file() else None
     with journal.stoppable():
         trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
+    progress.stack_trained()
     tested = _test(trainer, stack, journal, data)
     timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3)}
     for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):

@@ -1,4 +1,4 @@
-"""When a training is saved, and what stops it: its clock, checkpoints, progress and signals."""
+"""When a training is saved, and what stops it: its clock, its last checkpoint and signals."""
 
 import logging
 import signal
@@ -17,7 +17,6 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
 from src.errors import Interrupted
-from src.progress import Progress, SweepProgress
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +31,6 @@ class Journal(Checkpoint, ABC):
     Args:
         last_checkpoint: where the training can go on from, written every so often and at its end.
         cfg: the config; of a stack, any trial's.
-        progress: shown at every epoch.
 
     Attributes:
         stops_at_second_signal: whether a second signal ends the training at once, without its checkpoint.
@@ -40,13 +38,12 @@ class Journal(Checkpoint, ABC):
 
     stops_at_second_signal = True
 
-    def __init__(self, last_checkpoint: Path, cfg: Config, progress: Progress | SweepProgress) -> None:
+    def __init__(self, last_checkpoint: Path, cfg: Config) -> None:
         self.last_checkpoint = last_checkpoint
         self.metric = cfg.objective.metric
         self.sign = cfg.objective.sign
         self._interval = cfg.checkpoint.interval_seconds
         self._saves = not cfg.trainer.fast_dev_run
-        self._progress = progress
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = self._save_at = 0.0
         self._steps = 0
@@ -65,8 +62,6 @@ class Journal(Checkpoint, ABC):
                 log.warning(f"the training was to stop, and failed: {type(error).__name__}: {error}")
                 raise Interrupted(self._signum) from error
             raise
-        finally:
-            self._progress.close()
         self._stop_if(self._signum)  # it came after the last epoch
 
     @abstractmethod

@@ -140,8 +140,8 @@ class SweepProgress:
             highlight=False, soft_wrap=True, markup=False,
         )  # fmt: skip
 
-    def close(self) -> None:
-        """A stack has trained and its trials are about to be written down; the bar stays."""
+    def stack_trained(self) -> None:
+        """A stack has trained, and its trials are about to be written down."""
         self._told.unsaved = self._told.size * (1 - _SAVING)
 
     def give_up(self) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -96,9 +97,10 @@ def _fit(
                 records.write(folder, record)
                 tracker = _tracker(cfg, folder, config, record)
                 records.write(folder, record)
-            progress = Progress(cfg.objective.metric, cfg.trainer.max_epochs, Console(quiet=quiet or not main))
-            journal = RunJournal(folder, cfg, tracker, progress, prune)
-            _train(cfg, folder, record, journal, checkpoint)
+            console = Console(quiet=quiet or not main)
+            with closing(Progress(cfg.objective.metric, cfg.trainer.max_epochs, console)) as progress:
+                journal = RunJournal(folder, cfg, tracker, progress, prune)
+                _train(cfg, folder, record, journal, checkpoint)
         except BaseException as error:
             _ended_badly(folder, record, error, main)
             _end_tracking(folder, record, tracker, {})

@@ -33,8 +33,8 @@ class RunJournal(Journal):
     def __init__(
         self, folder: Path, cfg: Config, tracker: Tracker, progress: Progress, prune: Prune | None = None
     ) -> None:
-        super().__init__(folder / "checkpoints" / "last.ckpt", cfg, progress)
-        self._bar = progress
+        super().__init__(folder / "checkpoints" / "last.ckpt", cfg)
+        self._progress = progress
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
         self.best: Row = {}
         self.diverged_at: int | None = None
@@ -62,7 +62,7 @@ class RunJournal(Journal):
         self._tracker.log(row)
         if self._is_best(row) and self._saves:
             write_checkpoint(trainer, self.best_checkpoint, weights_only=True)
-        self._bar.show(row, self.best.get(self.metric))
+        self._progress.show(row, self.best.get(self.metric))
         if not math.isfinite(row["train/loss"]):
             self.diverged_at, trainer.should_stop = int(row["epoch"]), True
         elif self._is_behind(row):

@@ -51,8 +51,8 @@ class StackJournal(Journal):
         halving: Halving | None = None,
         settings: Sequence[int] = (),
     ) -> None:
-        super().__init__(last_checkpoint, cfg, progress)
-        self._sweep = progress
+        super().__init__(last_checkpoint, cfg)
+        self._progress = progress
         self._stopping = cfg.early_stopping
         self._halving, self._settings = halving, torch.tensor(settings, dtype=torch.long)
         self._epochs: list[dict[str, Any]] = []
@@ -84,7 +84,7 @@ class StackJournal(Journal):
             ended |= self._out_of_patience(module.trials, objective * self.sign)
             module.follow_objective(objective)
         ended |= self._falls_behind(module.trials, ~ended, trainer.current_epoch + 1)
-        self._sweep.show_epoch(trainer.current_epoch, self.sign * float(self._best.min()))
+        self._progress.show_epoch(trainer.current_epoch, self.sign * float(self._best.min()))
         if ended.any():
             self._let_go(trainer, module, ended)
 

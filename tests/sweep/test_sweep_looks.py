@@ -48,7 +48,7 @@ def test_bar_tells_trials_epochs_the_best_so_far_and_the_time_left(monkeypatch: 
         progress.start_stack(100, 2000)
         for epoch, value in enumerate(best):
             progress.show_epoch(999 + epoch, value)
-        progress.close()
+        progress.stack_trained()
         for _ in range(100):
             progress.trial_ended(trial(best[1]), [])
     progress.end()
@@ -72,7 +72,7 @@ def test_bar_never_goes_back_while_a_stack_trains_and_is_written_down(monkeypatc
     for epoch in range(5):
         progress.show_epoch(epoch, 1.0)
         done.append(progress._bar.tasks[0].completed)
-    progress.close()
+    progress.stack_trained()
     for _ in range(10):
         progress.trial_ended(trial(1.0), [])
         done.append(progress._bar.tasks[0].completed)
