@@ -63,7 +63,8 @@ def reported() -> Iterator[None]:
             raise
         die(mistake)
     except Interrupted as stop:
-        print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of one run the first one says it
+            print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
         raise SystemExit(128 + stop.signum) from None
     except KeyboardInterrupt:  # before anything was begun
         if asked:
