@@ -42,6 +42,15 @@ WRONG = {
     ),
     "eta": (["hydra/sweeper/pruner=halving", "hydra.sweeper.pruner.eta=1", LR], "at least 2", "pruner.eta=3"),
     "no such pruner": (["hydra/sweeper/pruner=hyperband", LR], "hydra/sweeper/pruner is one of: halving", "pruner="),
+    "a pruner that would drop nothing": (
+        ["hydra.sweeper.pruner._target_=optuna.pruners.HyperbandPruner", LR],
+        "cannot be Optuna's HyperbandPruner", "hydra/sweeper/pruner=halving",
+    ),
+    "the same within another": (
+        ["hydra.sweeper.pruner._target_=optuna.pruners.PatientPruner",
+         "+hydra.sweeper.pruner.wrapped_pruner._target_=optuna.pruners.SuccessiveHalvingPruner", LR],
+        "cannot be Optuna's SuccessiveHalvingPruner", "hydra/sweeper/pruner=halving",
+    ),
     "pruning by steps": (
         ["hydra/sweeper/pruner=halving", "trainer.max_epochs=null", "trainer.max_steps=99", LR],
         "needs trainer.max_epochs", "trainer.max_epochs=100",
