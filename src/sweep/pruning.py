@@ -37,6 +37,7 @@ class Pruning:
     def __init__(self, settings: Mapping[str, Any] | None, sweep: Path, cfg: Config) -> None:
         self._settings = {name: value for name, value in (settings or {}).items() if value is not None}
         self._sweep, self._objective, self._max_epochs = sweep, cfg.objective, cfg.trainer.max_epochs
+        self._validates_every = cfg.trainer.check_val_every_n_epoch
         self.drops = "_target_" in self._settings
         if self.drops:
             self._check()
@@ -116,6 +117,14 @@ class Pruning:
             if value is not None and not (isinstance(value, int) and value >= least):
                 law = f"hydra.sweeper.pruner.{name} must be a whole number at least {least}"
                 raise ConfigError(law, value, f"hydra.sweeper.pruner.{name}=3")
+        self._check_first_rung()
+
+    def _check_first_rung(self) -> None:
+        first, every = next(iter(self._halving().rungs), math.inf), self._validates_every
+        if self._objective.metric.startswith("val/") and every > first:
+            law = f"hydra/sweeper/pruner=halving compares trials after {first} epochs: they must have been validated"
+            remedy = f"hydra.sweeper.pruner.min_epochs={every}"
+            raise ConfigError(law, f"trainer.check_val_every_n_epoch={every}", remedy)
 
 
 def _frozen(statuses: set[str], curve: Sequence[float]) -> "FrozenTrial":

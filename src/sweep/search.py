@@ -183,11 +183,12 @@ class Search:
     def _check_failures(self) -> None:
         failed = [suggestion for suggestion, came_out in self.told if came_out.state == TrialState.FAIL]
         if len(failed) > self.options.max_failure_rate * max(len(self.told), _FEW):
-            bad = next(record for record in failed[0].records if record.status in records.UNSOUND)
+            errors = [record.error for record in failed[0].records if record.status in records.UNSOUND]
+            reason = next(iter(errors), f"it ended without a finite {' or '.join(self.metrics)}")
             allowed = f"more than hydra.sweeper.max_failure_rate={self.options.max_failure_rate:g} allows"
             raise SystemExit(
                 f"the search has stopped: {len(failed)} of {len(self.told)} suggestions failed or diverged, "
-                f"{allowed}; the first: {' '.join(failed[0].overrides)}: {bad.error}"
+                f"{allowed}; the first: {' '.join(failed[0].overrides)}: {reason}"
             )
 
 

@@ -200,6 +200,12 @@ def test_too_many_failures_stop_the_study_with_the_first_ones_reason(tmp_path: P
     assert len(records_of(sweep_of(tmp_path))) == 8
 
 
+def test_trials_without_an_objective_stop_the_study_and_it_says_so(tmp_path: Path) -> None:
+    done = quick(tmp_path, *SEARCH, "sweep.name=s", "trainer.max_steps=2", LR, "hydra.sweeper.batch_size=8")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("it ended without a finite val/loss")
+
+
 def test_timeout_begins_no_further_round(tmp_path: Path) -> None:
     search(tmp_path, "hydra.sweeper.timeout=0.001", trials=12, batch=4)
     assert 0 <= len(list(sweep_of(tmp_path).glob("*/record.json"))) <= 4

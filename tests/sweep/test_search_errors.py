@@ -51,6 +51,10 @@ WRONG = {
          "+hydra.sweeper.pruner.wrapped_pruner._target_=optuna.pruners.SuccessiveHalvingPruner", LR],
         "cannot be Optuna's SuccessiveHalvingPruner", "hydra/sweeper/pruner=halving",
     ),
+    "a rung before there is a value": (
+        ["hydra/sweeper/pruner=halving", "trainer.check_val_every_n_epoch=20", LR],
+        "halving compares trials after 12 epochs", "hydra.sweeper.pruner.min_epochs=20",
+    ),
     "pruning by steps": (
         ["hydra/sweeper/pruner=halving", "trainer.max_epochs=null", "trainer.max_steps=99", LR],
         "needs trainer.max_epochs", "trainer.max_epochs=100",
