@@ -124,6 +124,17 @@ def test_groups_can_be_searched_and_best_yaml_chooses_them(tmp_path: Path) -> No
     assert best.model.hidden_dim in (4, 8)
 
 
+def test_storage_from_the_environment_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = f"sqlite:///{tmp_path}/study.db"
+    monkeypatch.setenv("STUDY_DB", database)
+    words = ("hydra.sweeper.storage=${oc.env:STUDY_DB}", "tracking=offline", "trainer.max_epochs=2")
+    search(tmp_path, *words, trials=4, batch=4)
+    assert len(optuna.load_study(study_name="s", storage=database).trials) == 4
+    written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    assert sum(b"${oc.env:STUDY_DB}" in content for content in written) > 4
+    assert not [content for content in written if database.encode() in content]
+
+
 def test_two_objectives_give_a_pareto_front(tmp_path: Path) -> None:
     words = ("hydra/sweeper/sampler=nsgaii", "hydra.sweeper.objective=[val/loss,num_parameters]")
     search(tmp_path, *words, "hydra.sweeper.storage=j.log", space=("model.hidden_dim=int(interval(1,64))", LR))

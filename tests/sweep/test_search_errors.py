@@ -59,6 +59,14 @@ WRONG = {
         ["hydra/sweeper/pruner=halving", "trainer.max_epochs=null", "trainer.max_steps=99", LR],
         "needs trainer.max_epochs", "trainer.max_epochs=100",
     ),
+    "a password": (
+        ["hydra.sweeper.storage=postgresql://user:s3cret@db:5432/x", LR],
+        "got: postgresql://…", "'hydra.sweeper.storage=${oc.env:STUDY_DB}'",
+    ),
+    "a password that is asked for": (
+        ["hydra.sweeper.storage='mysql://${oc.env:HOME}@db/x?password=s3cret'", LR],
+        "hydra.sweeper.storage must not hold a password", "'hydra.sweeper.storage=${oc.env:STUDY_DB}'",
+    ),
     "storage": (["hydra.sweeper.storage=mysqll://x", LR], "hydra.sweeper.storage must be", "sqlite:///study.db"),
 }  # fmt: skip
 
@@ -73,5 +81,6 @@ def test_wrong_search_is_told_before_torch(tmp_path: Path, name: str) -> None:
     assert law in done.stderr
     assert remedy in lines[-1]
     assert len(lines) <= 4
+    assert "s3cret" not in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "outputs").exists()
