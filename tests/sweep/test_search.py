@@ -211,6 +211,16 @@ def test_too_many_failures_stop_the_study_with_the_first_ones_reason(tmp_path: P
     assert len(records_of(sweep_of(tmp_path))) == 8
 
 
+def test_fewer_failures_are_over_as_they_are_and_the_search_succeeds(tmp_path: Path) -> None:
+    words = ("model=unlucky", "model.hidden_dim=12,13", bring_nets(tmp_path), "hydra.sweeper.max_failure_rate=1")
+    search(tmp_path, *words, "trainer.max_epochs=2", space=(LR,), trials=6)
+    before = records_of(sweep_of(tmp_path))
+    assert {record.status for record in before.values()} == {"finished", "failed"}
+    assert "src.resume" not in (tmp_path / ".stdout").read_text(), "it would train none of them again"
+    search(tmp_path, *words, "trainer.max_epochs=2", space=(LR,), trials=6)
+    assert records_of(sweep_of(tmp_path)) == before
+
+
 def test_trials_without_an_objective_stop_the_study_and_it_says_so(tmp_path: Path) -> None:
     done = quick(tmp_path, *SEARCH, "sweep.name=s", "trainer.max_steps=2", LR, "hydra.sweeper.batch_size=8")
     assert done.returncode == 1
