@@ -117,6 +117,17 @@ def test_best_setting_can_be_pasted_and_taken_as_an_experiment(tmp_path: Path) -
         assert records_of(tmp_path / f"again{number}")["run"].key == best.key
 
 
+def test_best_setting_of_an_experiment_can_be_taken_however_the_words_were_ordered(tmp_path: Path) -> None:
+    words = ("optimizer=adamw", "experiment=learning_rate")
+    search(tmp_path, *words, "trainer.max_epochs=2", trials=4, batch=4, space=(LR,))
+    best = OmegaConf.load(sweep_of(tmp_path) / "best.yaml")
+    assert list(best.defaults) == ["/experiment/learning_rate", {"override /optimizer": "adamw"}, "_self_"]
+    run = quick(tmp_path, f"experiment={sweep_of(Path())}/best", "tracking=disabled", "hydra.run.dir=again/run")
+    assert run.returncode == 0, run.stderr
+    records = records_of(sweep_of(tmp_path)).values()
+    assert records_of(tmp_path / "again")["run"].key == min(records, key=lambda record: record.objective or 9).key
+
+
 def test_groups_can_be_searched_and_best_yaml_chooses_them(tmp_path: Path) -> None:
     search(tmp_path, "trainer.max_epochs=2", space=("optimizer=adam,sgd", "model.hidden_dim=choice(4,8)", LR))
     best = OmegaConf.load(sweep_of(tmp_path) / "best.yaml")
