@@ -138,12 +138,24 @@ def test_groups_can_be_searched_and_best_yaml_chooses_them(tmp_path: Path) -> No
 def test_storage_from_the_environment_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = f"sqlite:///{tmp_path}/study.db"
     monkeypatch.setenv("STUDY_DB", database)
-    words = ("hydra.sweeper.storage=${oc.env:STUDY_DB}", "tracking=offline", "trainer.max_epochs=2")
-    search(tmp_path, *words, trials=4, batch=4)
+    words = ("hydra.sweeper.storage=${oc.env:STUDY_DB}", "tracking=offline", "hydra.sweeper.num_trials=4")
+    done = command(tmp_path, *SEARCH, *words, "sweep.name=s", LR)
+    assert done.returncode == 0, done.stderr
     assert len(optuna.load_study(study_name="s", storage=database).trials) == 4
     written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
     assert sum(b"${oc.env:STUDY_DB}" in content for content in written) > 4
     assert not [content for content in written if database.encode() in content]
+
+
+def test_copy_of_another_study_is_found_before_training(tmp_path: Path) -> None:
+    words = ("hydra.sweeper.storage=sqlite:///study.db", "trainer.max_epochs=2")
+    search(tmp_path, *words, trials=4, batch=4)
+    other = quick(tmp_path, *SEARCH, *words, "sweep.name=s", "tracking=disabled", "model.hidden_dim=4,8,16")
+    assert other.returncode == 2
+    assert "hydra.sweeper.storage holds another study named s" in other.stderr
+    assert len(records_of(sweep_of(tmp_path))) == 4
+    search(tmp_path, *words, trials=8, batch=4)
+    assert len(optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/study.db").trials) == 8
 
 
 def test_two_objectives_give_a_pareto_front(tmp_path: Path) -> None:
