@@ -13,7 +13,8 @@ class Halving:
 
     Args:
         eta: at least 2.
-        min_epochs: the first rung; None for `max_epochs / eta^2`.
+        min_epochs: the first rung; None for `max_epochs / eta^2`, rounded up: a last rung just before the end saves
+            nothing.
         max_epochs: of a trial that goes on to its end.
         sign: 1 where less is better, -1 where more is.
 
@@ -23,7 +24,7 @@ class Halving:
 
     def __init__(self, eta: int, min_epochs: int | None, max_epochs: int, sign: int = 1) -> None:
         self._eta, self._sign = eta, sign
-        first = min_epochs or max(1, round(max_epochs / eta**2))
+        first = min_epochs or math.ceil(max_epochs / eta**2)
         count = max(0, math.ceil(round(math.log(max_epochs / first, eta), 9)))
         self.rungs = [first * eta**i for i in range(count)]
         self._reached: dict[int, list[float]] = {rung: [] for rung in self.rungs}

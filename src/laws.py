@@ -43,9 +43,24 @@ def _check_objective(cfg: Config) -> None:
     if direction != right:
         law = f"objective.direction must be {right}: that is what is better in objective.metric={metric}"
         raise ConfigError(law, direction, f"objective.direction={right}")
-    if metric.startswith("val/") and cfg.data.get("val_fraction") == 0:
-        law = f"objective.metric={metric} needs a validation split"
+    if metric.startswith("val/"):
+        _check_validation(cfg, f"objective.metric={metric}")
+
+
+def _check_validation(cfg: Config, objective: str) -> None:
+    """An objective on the validation split needs one, and a validation before the run is over."""
+    trainer, every = cfg.trainer, cfg.trainer.check_val_every_n_epoch
+    if cfg.data.get("val_fraction") == 0:
+        law = f"{objective} needs a validation split"
         raise ConfigError(law, "data.val_fraction=0", "objective.metric=train/loss")
+    if trainer.fast_dev_run:  # Lightning then validates once, whatever the other keys say
+        return
+    if trainer.limit_val_batches == 0 and not trainer.overfit_batches:  # that sets the one to the other
+        law = f"{objective} needs a validation"
+        raise ConfigError(law, "trainer.limit_val_batches=0", "trainer.limit_val_batches=1.0")
+    if 0 < (trainer.max_epochs or 0) < every:
+        law = f"{objective} needs a validation within trainer.max_epochs={trainer.max_epochs}"
+        raise ConfigError(law, f"trainer.check_val_every_n_epoch={every}", "trainer.check_val_every_n_epoch=1")
 
 
 def _check_end(cfg: Config) -> None:

@@ -72,11 +72,10 @@ def sweep_summary(
     console.print(settings_table(settings, objective.metric, states(records)))
     if len(settings) > SHOWN:
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
-    failed = any(record.status == "failed" for record in records)
-    commands = [f"python -m src.resume {shlex.quote(str(short(folder)))}"] if failed else []
+    commands = []
     if best := best_trial(settings[0], objective) if settings else None:
         run = shlex.quote(f"run={short(folder)}/{best.key}")
-        commands = [train_again(best.overrides), f"python -m src.evaluate {run}", *commands]
+        commands = [train_again(best.overrides), f"python -m src.evaluate {run}"]
     next_steps(folder, [*more, *commands], console, page)
 
 
@@ -137,4 +136,5 @@ def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Pa
     console.print(f"\n{folder}", soft_wrap=True, highlight=False)
     if page is not None:
         console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
-    console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)
+    if commands:
+        console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

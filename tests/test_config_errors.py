@@ -87,6 +87,12 @@ TOGETHER = [
     ("trainer.max_time=5m", "trainer.max_time is days:hours:minutes:seconds", "try: trainer.max_time=00:01:30:00"),
     ("objective.metric=val/r2", "objective.direction must be maximize", "try: objective.direction=maximize"),
     ("data.val_fraction=0", "objective.metric=val/loss needs a validation split", "try: objective.metric=train/loss"),
+    (
+        "trainer.limit_val_batches=0",
+        "objective.metric=val/loss needs a validation",
+        "try: trainer.limit_val_batches=1.0",
+    ),
+    ("trainer.max_epochs=9 trainer.check_val_every_n_epoch=10", "within trainer.max_epochs=9", "every_n_epoch=1"),
     ("optimizer=sgd optimizer.nesterov=true", "needs optimizer.momentum above 0", "try: optimizer.momentum=0.9"),
     ("scheduler=cosine trainer.max_epochs=-1 trainer.max_steps=9", "scheduler.T_max", "try: trainer.max_epochs=100"),
     ("scheduler=one_cycle trainer.max_epochs=-1 trainer.max_time=00:00:01:00", "it needs trainer.max_epochs or"),

@@ -62,7 +62,7 @@ class LocalLauncher(BasicLauncher):
             _check_subdir(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[index,call-overload]
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
             with session(sweep, resume), env_override(self.config.hydra.job.env_set):
-                return self._launch(sweep, jobs, is_first=initial_job_idx == 0)
+                return self._launch(sweep, jobs, resume, is_first=initial_job_idx == 0)
         except ConfigError as error:
             forget_sweep(sweep)
             die(error)
@@ -71,7 +71,7 @@ class LocalLauncher(BasicLauncher):
                 raise
             raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
 
-    def _launch(self, sweep: Path, jobs: list[Job], is_first: bool) -> list[JobReturn]:
+    def _launch(self, sweep: Path, jobs: list[Job], resume: str, is_first: bool) -> list[JobReturn]:
         assert self.config is not None
         changes = write_sweep(sweep, jobs, is_whole=self.part_of is None)
         for change in changes if is_first else []:
@@ -89,7 +89,8 @@ class LocalLauncher(BasicLauncher):
         records = {job.key: record for job in trials if (record := earlier_record(job))}
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
-            end_sweep(sweep, trials[0].cfg, records, anything_new=bool(waiting))
+            failed = any(record.status == "failed" for record in records.values())
+            end_sweep(sweep, trials[0].cfg, records, bool(waiting), more=[resume] if failed else [])
         failure = _failure(sweep, list(records.values()))
         results = [_returned(job, records[job.key], failure) for job in jobs]
         by_key = {job.key: result for job, result in zip(jobs, results, strict=True)}

@@ -61,6 +61,7 @@ def _as_experiment(overrides: Sequence[str], command: str) -> str:
             for group in groups:
                 node = node.setdefault(group, {})
             node[leaf] = override.value()
+    defaults.sort(key=lambda entry: isinstance(entry, dict))  # Hydra has overrides at the end of a list alone
     config = ({"defaults": [*defaults, "_self_"]} if defaults else {}) | values
     return f"# @package _global_\n# {command}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True)}"
 

@@ -17,7 +17,7 @@ from src.naming import without_seed
 from src.sweep.options import Options
 from src.sweep.samplers import keeps_a_state, make_sampler, name_of
 from src.sweep.space import Space
-from src.sweep.study import Outcome, Suggestion, directions, export, outcome, recorded
+from src.sweep.study import Outcome, Suggestion, check_copy, directions, export, outcome, recorded
 
 log = logging.getLogger(__name__)
 _FEW = 10  # told suggestions; a share of fewer says little
@@ -62,7 +62,7 @@ class Search:
         self.anything_new = False
         self.study = self._new_study()
         if options.storage:
-            export(self.study, [], options.storage, folder.name)  # one that cannot be written is found before training
+            check_copy(self.study, self._left, options.storage, folder.name)
         self._num_trials, self._batch_size = options.num_trials or 1, options.batch_size or 1
 
     @property
@@ -183,11 +183,12 @@ class Search:
     def _check_failures(self) -> None:
         failed = [suggestion for suggestion, came_out in self.told if came_out.state == TrialState.FAIL]
         if len(failed) > self.options.max_failure_rate * max(len(self.told), _FEW):
-            bad = next(record for record in failed[0].records if record.status in records.UNSOUND)
+            errors = [record.error for record in failed[0].records if record.status in records.UNSOUND]
+            reason = next(iter(errors), f"it ended without a finite {' or '.join(self.metrics)}")
             allowed = f"more than hydra.sweeper.max_failure_rate={self.options.max_failure_rate:g} allows"
             raise SystemExit(
                 f"the search has stopped: {len(failed)} of {len(self.told)} suggestions failed or diverged, "
-                f"{allowed}; the first: {' '.join(failed[0].overrides)}: {bad.error}"
+                f"{allowed}; the first: {' '.join(failed[0].overrides)}: {reason}"
             )
 
 

@@ -2,7 +2,8 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean, stdev
@@ -129,13 +130,44 @@ def export(study: optuna.Study, trials: Sequence[FrozenTrial], storage: str, nam
     Raises:
         ConfigError: where the storage cannot be written.
     """
-    try:
-        place = storage if "://" in storage else _journal(storage)
-        copy = optuna.create_study(storage=place, study_name=name, directions=study.directions, load_if_exists=True)
+    with _writing():
+        copy = _copy(study, storage, name)
         copy.add_trials(trials[len(copy.get_trials(deepcopy=False)) :])
+
+
+def check_copy(study: optuna.Study, known: Sequence[Suggestion], storage: str, name: str) -> None:
+    """Makes sure before training that a study can be copied, and that the copy there is holds none but this study.
+
+    Args:
+        study: the study.
+        known: the suggestions that earlier launches left.
+        storage: as `export` takes it.
+        name: of the copy.
+
+    Raises:
+        ConfigError: where the storage cannot be written, or has trials of another study.
+    """
+    with _writing():
+        copied = _copy(study, storage, name).get_trials(deepcopy=False)
+    keys = {record.key for suggestion in known for record in suggestion.records}
+    others = [key for trial in copied for key in trial.user_attrs.get("keys", []) if key not in keys]
+    if others:
+        law = f"hydra.sweeper.storage holds another study named {name}: its trials are none of this search's"
+        raise ConfigError(law, f"trial {others[0]}", "another sweep.name, or another hydra.sweeper.storage")
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    try:
+        yield
     except Exception as error:  # SQLAlchemy's, the file system's, Optuna's
         law = "hydra.sweeper.storage must be a database's URL or a journal file that can be written"
         raise ConfigError(law, " ".join(str(error).split()), "hydra.sweeper.storage=sqlite:///study.db") from error
+
+
+def _copy(study: optuna.Study, storage: str, name: str) -> optuna.Study:
+    place = storage if "://" in storage else _journal(storage)
+    return optuna.create_study(storage=place, study_name=name, directions=study.directions, load_if_exists=True)
 
 
 def _journal(path: str) -> Any:

@@ -4,6 +4,7 @@ Suggestions train in batches, each batch as one sweep of its own. The study is r
 every start, and a batch is asked for anew from the same seed: what a kill cut off comes again under its old keys.
 """
 
+import re
 import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,6 +89,7 @@ class OptunaSweeper(Sweeper):
 
         options = OmegaConf.to_object(into_schema(Options, OmegaConf.create(self._options), "hydra.sweeper"))
         assert isinstance(options, Options)
+        _check_storage(OmegaConf.to_container(self._config.hydra.sweeper)["storage"])  # type: ignore[index,call-overload]
         space = parse(OverridesParser.create(config_loader=self._loader).parse_overrides(arguments))
         # The ends of every interval are composed and checked: the suggestions in between are right then, too.
         corners = [[*space.fixed, *corner] for corner in space.corners()]
@@ -98,6 +100,15 @@ class OptunaSweeper(Sweeper):
             raise ConfigError(law, metrics, "hydra/sweeper/pruner=none")
         settled(options, self._sampler, space, len(metrics))
         return Search(folder, space, cfg, metrics, options, self._sampler, self._launcher)
+
+
+def _check_storage(typed: str | None) -> None:
+    """Refuses a password among the words of a command: records, the report and W&B keep these."""
+    url = re.sub(r"\$\{.*?\}", "", str(typed))  # what comes from the environment is kept by its name
+    if re.search(r"://[^:/]*:[^@]+@|[?&]\w*(password|passwd|pwd)=[^&]", url):
+        law = "hydra.sweeper.storage must not hold a password, since records, the report and W&B keep the command"
+        shown = f"{url.partition('://')[0]}://…"
+        raise ConfigError(law, shown, "'hydra.sweeper.storage=${oc.env:STUDY_DB}'   (with the URL in STUDY_DB)")
 
 
 def _metrics(asked: list[str] | None, cfg: Config) -> list[str]:

@@ -117,11 +117,45 @@ def test_best_setting_can_be_pasted_and_taken_as_an_experiment(tmp_path: Path) -
         assert records_of(tmp_path / f"again{number}")["run"].key == best.key
 
 
+def test_best_setting_of_an_experiment_can_be_taken_however_the_words_were_ordered(tmp_path: Path) -> None:
+    words = ("optimizer=adamw", "experiment=learning_rate")
+    search(tmp_path, *words, "trainer.max_epochs=2", trials=4, batch=4, space=(LR,))
+    best = OmegaConf.load(sweep_of(tmp_path) / "best.yaml")
+    assert list(best.defaults) == ["/experiment/learning_rate", {"override /optimizer": "adamw"}, "_self_"]
+    run = quick(tmp_path, f"experiment={sweep_of(Path())}/best", "tracking=disabled", "hydra.run.dir=again/run")
+    assert run.returncode == 0, run.stderr
+    records = records_of(sweep_of(tmp_path)).values()
+    assert records_of(tmp_path / "again")["run"].key == min(records, key=lambda record: record.objective or 9).key
+
+
 def test_groups_can_be_searched_and_best_yaml_chooses_them(tmp_path: Path) -> None:
     search(tmp_path, "trainer.max_epochs=2", space=("optimizer=adam,sgd", "model.hidden_dim=choice(4,8)", LR))
     best = OmegaConf.load(sweep_of(tmp_path) / "best.yaml")
     assert best.defaults[0]["override /optimizer"] in ("adam", "sgd")
     assert best.model.hidden_dim in (4, 8)
+
+
+def test_storage_from_the_environment_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = f"sqlite:///{tmp_path}/study.db"
+    monkeypatch.setenv("STUDY_DB", database)
+    words = ("hydra.sweeper.storage=${oc.env:STUDY_DB}", "tracking=offline", "hydra.sweeper.num_trials=4")
+    done = command(tmp_path, *SEARCH, *words, "sweep.name=s", LR)
+    assert done.returncode == 0, done.stderr
+    assert len(optuna.load_study(study_name="s", storage=database).trials) == 4
+    written = [path.read_bytes() for path in (tmp_path / "outputs").rglob("*") if path.is_file()]
+    assert sum(b"${oc.env:STUDY_DB}" in content for content in written) > 4
+    assert not [content for content in written if database.encode() in content]
+
+
+def test_copy_of_another_study_is_found_before_training(tmp_path: Path) -> None:
+    words = ("hydra.sweeper.storage=sqlite:///study.db", "trainer.max_epochs=2")
+    search(tmp_path, *words, trials=4, batch=4)
+    other = quick(tmp_path, *SEARCH, *words, "sweep.name=s", "tracking=disabled", "model.hidden_dim=4,8,16")
+    assert other.returncode == 2
+    assert "hydra.sweeper.storage holds another study named s" in other.stderr
+    assert len(records_of(sweep_of(tmp_path))) == 4
+    search(tmp_path, *words, trials=8, batch=4)
+    assert len(optuna.load_study(study_name="s", storage=f"sqlite:///{tmp_path}/study.db").trials) == 8
 
 
 def test_two_objectives_give_a_pareto_front(tmp_path: Path) -> None:
@@ -198,6 +232,22 @@ def test_too_many_failures_stop_the_study_with_the_first_ones_reason(tmp_path: P
     assert "the search has stopped: 8 of 8 suggestions failed" in done.stderr
     assert "this brings bad luck" in done.stderr
     assert len(records_of(sweep_of(tmp_path))) == 8
+
+
+def test_fewer_failures_are_over_as_they_are_and_the_search_succeeds(tmp_path: Path) -> None:
+    words = ("model=unlucky", "model.hidden_dim=12,13", bring_nets(tmp_path), "hydra.sweeper.max_failure_rate=1")
+    search(tmp_path, *words, "trainer.max_epochs=2", space=(LR,), trials=6)
+    before = records_of(sweep_of(tmp_path))
+    assert {record.status for record in before.values()} == {"finished", "failed"}
+    assert "src.resume" not in (tmp_path / ".stdout").read_text(), "it would train none of them again"
+    search(tmp_path, *words, "trainer.max_epochs=2", space=(LR,), trials=6)
+    assert records_of(sweep_of(tmp_path)) == before
+
+
+def test_trials_without_an_objective_stop_the_study_and_it_says_so(tmp_path: Path) -> None:
+    done = quick(tmp_path, *SEARCH, "sweep.name=s", "trainer.max_steps=2", LR, "hydra.sweeper.batch_size=8")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith("it ended without a finite val/loss")
 
 
 def test_timeout_begins_no_further_round(tmp_path: Path) -> None:

@@ -42,9 +42,30 @@ WRONG = {
     ),
     "eta": (["hydra/sweeper/pruner=halving", "hydra.sweeper.pruner.eta=1", LR], "at least 2", "pruner.eta=3"),
     "no such pruner": (["hydra/sweeper/pruner=hyperband", LR], "hydra/sweeper/pruner is one of: halving", "pruner="),
+    "a pruner that would drop nothing": (
+        ["hydra.sweeper.pruner._target_=optuna.pruners.HyperbandPruner", LR],
+        "cannot be Optuna's HyperbandPruner", "hydra/sweeper/pruner=halving",
+    ),
+    "the same within another": (
+        ["hydra.sweeper.pruner._target_=optuna.pruners.PatientPruner",
+         "+hydra.sweeper.pruner.wrapped_pruner._target_=optuna.pruners.SuccessiveHalvingPruner", LR],
+        "cannot be Optuna's SuccessiveHalvingPruner", "hydra/sweeper/pruner=halving",
+    ),
+    "a rung before there is a value": (
+        ["hydra/sweeper/pruner=halving", "trainer.check_val_every_n_epoch=20", LR],
+        "halving compares trials after 12 epochs", "hydra.sweeper.pruner.min_epochs=20",
+    ),
     "pruning by steps": (
         ["hydra/sweeper/pruner=halving", "trainer.max_epochs=null", "trainer.max_steps=99", LR],
         "needs trainer.max_epochs", "trainer.max_epochs=100",
+    ),
+    "a password": (
+        ["hydra.sweeper.storage=postgresql://user:s3cret@db:5432/x", LR],
+        "got: postgresql://…", "'hydra.sweeper.storage=${oc.env:STUDY_DB}'",
+    ),
+    "a password that is asked for": (
+        ["hydra.sweeper.storage='mysql://${oc.env:HOME}@db/x?password=s3cret'", LR],
+        "hydra.sweeper.storage must not hold a password", "'hydra.sweeper.storage=${oc.env:STUDY_DB}'",
     ),
     "storage": (["hydra.sweeper.storage=mysqll://x", LR], "hydra.sweeper.storage must be", "sqlite:///study.db"),
 }  # fmt: skip
@@ -60,5 +81,6 @@ def test_wrong_search_is_told_before_torch(tmp_path: Path, name: str) -> None:
     assert law in done.stderr
     assert remedy in lines[-1]
     assert len(lines) <= 4
+    assert "s3cret" not in done.stderr
     assert done.stdout == ""
     assert not (tmp_path / "outputs").exists()

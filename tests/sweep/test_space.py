@@ -64,10 +64,25 @@ def test_corners_reach_both_ends_of_each_key_and_every_choice() -> None:
 
 @pytest.mark.parametrize(
     ("epochs", "least", "rungs"),
-    [(81, 1, [1, 3, 9, 27]), (100, None, [11, 33, 99]), (9, None, [1, 3]), (3, 9, []), (1, None, [])],
+    [
+        (81, 1, [1, 3, 9, 27]),
+        (100, None, [12, 36]),
+        (9, None, [1, 3]),
+        (243, None, [27, 81]),
+        (3, 9, []),
+        (1, None, []),
+    ],
 )
 def test_rungs_are_eta_apart_and_end_before_the_last_epoch(epochs: int, least: int | None, rungs: list[int]) -> None:
     assert Halving(3, least, epochs).rungs == rungs
+
+
+@pytest.mark.parametrize("eta", [2, 3, 4, 8])
+def test_last_rung_is_the_first_multiple_of_eta_from_one_in_eta_of_the_epochs_on(eta: int) -> None:
+    for epochs in range(eta**2, 1000):
+        rungs = Halving(eta, None, epochs).rungs
+        assert len(rungs) == 2, epochs
+        assert 0 <= rungs[-1] - epochs / eta < eta, epochs
 
 
 @pytest.mark.parametrize("sign", [1, -1])

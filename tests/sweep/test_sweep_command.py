@@ -215,6 +215,7 @@ def test_failing_trials_fail_alone_and_the_last_line_says_which(tmp_path: Path) 
     assert last.startswith("5 of 8 trials failed: outputs/sweeps/bad/")
     assert next(iter(word for word in last.split() if "outputs" in word)).rpartition("/")[2] in failed
     assert done.stdout.count("Traceback") == 2, "one, with its cause"
+    assert "\n  python -m src.resume outputs/sweeps/bad\n" in done.stdout
     (run,) = wandb_runs(sweep / next(iter(failed)))
     assert entries(run, "exit")[0]["exit_code"] == 1
     ids = {key: record.wandb["id"] for key, record in records.items()}
