@@ -105,6 +105,15 @@ def _setting_row(setting: Setting) -> list[str]:
     return [setting.short, num + broken, str(setting.score), setting.score.interval, str(r2), seconds]
 
 
+def left_out(sweep: Sweep) -> str:
+    """How many trials have another objective than most and are not shown, and why; empty where none has."""
+    if not sweep.left_out:
+        return ""
+    own, others = f"{sweep.objective.direction} {sweep.objective.metric}", ", ".join(sorted({*sweep.left_out}))
+    num = f"{len(sweep.left_out)} of {len(sweep.left_out) + len(sweep.records)} trials"
+    return f"Left out of {sweep.name}: {num}, whose objective ({others}) cannot be compared with {own}"
+
+
 def time_taken(records: Sequence[Record]) -> float | None:
     """Seconds from the first start to the last end; None where no trial says when it started."""
     spans = [span for record in records if (span := record.span)]
