@@ -90,8 +90,8 @@ def sweep_page(sweep: Sweep) -> Page:
 
 _AGAINST = (
     "A point for each trial (at most 800, evenly chosen), hollow where it did not finish; diamonds are the mean of the "
-    "trials that share a value, with its 95 % interval. Axes are logarithmic where the search was, or where the values "
-    "are spread so."
+    "trials that share a value, with their standard deviation: they may differ in other parameters too. Axes are "
+    "logarithmic where the search was, or where the values are spread so."
 )
 
 

@@ -70,6 +70,14 @@ def test_objective_against_a_parameter_leaves_out_trials_without_one() -> None:
     assert means["mean"].to_list() == [3]
 
 
+def test_mean_of_trials_that_share_a_value_has_their_deviation_and_no_interval() -> None:
+    parameter = numbers("lr", [1, 1, 1, 2])
+    table = against_table(parameter, records(1.0, 3.0, 5.0, 9.0), list("abcd"))
+    assert mean_table(table).to_dict(as_series=False) == {"value": [1], "mean": [3], "std": [2]}
+    _, means = draw_against(parameter, table, "val/loss").data
+    assert list(means.error_y.array) == [2]
+
+
 def test_levels_stand_in_their_order_whatever_the_trials_are() -> None:
     parameter = Parameter("wd", [1e-3, 0.0, 1e-5], is_number=False, is_log=False)
     table = against_table(parameter, records(1.0, 2.0, 3.0), list("abc"))
