@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from src.provenance import provenance
+from src.provenance import commits, provenance
 from src.record import read
 
 RESULT = Path(__file__).parent / "result"
@@ -141,6 +141,7 @@ def main() -> None:
     """Trains what is missing and writes `result/`."""
     source = provenance({}, "cpu")  # before the result changes what it says of the code
     train()
+    source["trained_by"] = commits(read(path.parent).provenance for path in SWEEP.glob("*/record.json"))
     frame = trials()
     table, told = by_rate(frame), verdict(frame)
     RESULT.mkdir(exist_ok=True)
