@@ -32,8 +32,8 @@ format: setup ## rewrite the code as `make check` wants it
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-report: setup ## the report of RUN, a run's or a sweep's folder
-	$(BIN)/python -m src.report $(RUN)
+report: setup ## the report of RUN, a run's or a sweep's folder; of all in outputs/runs unless told
+	$(BIN)/python -m src.report "$(if $(filter-out outputs,$(RUN)),$(RUN),outputs/runs)"
 
 bench: setup ## measure the claims about speed
 	$(BIN)/python -m tests.benchmarks

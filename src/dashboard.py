@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from src.errors import ConfigError, die
@@ -63,8 +64,13 @@ def swept(folder: Path, one: bool) -> Swept:
             key, _, value = text.lstrip("+").partition("=")
             values.setdefault(key, []).append(value)
     config = read_config(trials[-1][0])
-    groups = [paths[0].parent.name for paths in trials]
+    groups = [_group(paths[0]) for paths in trials]
     return Swept(values, config.objective.metric, config.objective.direction, groups if one else [])
+
+
+def _group(trial: Path) -> str:
+    """What a sweep's runs are grouped under in W&B: its folder may lie elsewhere, or have been renamed."""
+    return str(OmegaConf.select(read_config(trial), "sweep.name") or trial.parent.name)
 
 
 def _save(words: Mapping[str, str], name: str, found: Swept) -> None:

@@ -8,7 +8,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -116,7 +115,7 @@ def fit_stack(
         trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
     progress.stack_trained()
     tested = _test(trainer, stack, journal, data)
-    timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3)}
+    timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3), "ended": records.now()}
     for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):
         if record.status == "running":
             best = next((row for row in rows if row["epoch"] == int(journal.best_epoch[position])), {})
@@ -134,7 +133,7 @@ def fit_stack(
 def _start(trials: Sequence[Trial]) -> list[Record]:
     """Writes every trial's record; one that was interrupted keeps its W&B id, one that has ended is left alone."""
     keys = [trial.key for trial in trials]
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = records.now()
     kept = []
     for position, trial in enumerate(trials):
         earlier = records.read(trial.folder) if (trial.folder / "record.json").is_file() else None
@@ -142,7 +141,7 @@ def _start(trials: Sequence[Trial]) -> list[Record]:
         if not record.has_ended:
             record.status, record.error = "running", None
             record.stack = {"size": len(trials), "position": position, "keys": keys}
-            record.timing = {"started": now} | record.timing
+            record.timing = {"started": record.timing.get("started") or now}
             record.provenance = _source(trial.cfg)
             record.wandb = wandb_identity(trial.cfg, record)
             records.write(trial.folder, record)

@@ -40,6 +40,7 @@ def _latest(words: Sequence[str]) -> list[Path]:
     runs = sorted(logs_in(folder), key=lambda run: max(log.stat().st_mtime for log in run.glob("*.wandb")))
     if not runs:
         raise ConfigError(f"there is no W&B run in {folder}", "tracking=disabled leaves none", remedy)
+    runs = list({run.name: run for run in runs}.values())  # a copy of a run folder has the log that is shown already
     return runs[: -_SHOWN - 1 : -1]
 
 

@@ -7,6 +7,8 @@ import shlex
 import socket
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -69,6 +71,13 @@ def _git() -> dict[str, Any] | None:
         "diff": kept,
         "untracked": _untracked_code(),
     }
+
+
+def commits(sources: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The distinct commits that runs come from, whether the tree differed from it, and how many runs each trained."""
+    found = [source.get("git") or {} for source in sources]
+    counts = Counter((git.get("sha"), git.get("dirty")) for git in found)
+    return [{"sha": sha, "dirty": dirty, "num_runs": num} for (sha, dirty), num in counts.most_common()]
 
 
 def diff_of(git: dict[str, Any] | None) -> dict[str, str]:

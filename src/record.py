@@ -9,6 +9,7 @@ import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -38,7 +39,8 @@ class Record:
         checkpoint: the best checkpoint's path inside the run folder.
         wandb: mode, id, group and url of the W&B run.
         stack: size, position and keys of the stack that the run was trained in; None for a run alone.
-        timing: when it started (ISO 8601), seconds, steps, steps_per_second, share of time outside training steps.
+        timing: when it was first started and when it ended (ISO 8601), seconds of the process that ended it, steps,
+            steps_per_second, share of time outside training steps.
         provenance: see `src.provenance`.
         error: what went wrong.
     """
@@ -65,6 +67,22 @@ class Record:
     def is_over(self) -> bool:
         """Whether nothing more comes of the run unless it is started again."""
         return self.status != "running"
+
+    @property
+    def span(self) -> tuple[datetime, datetime] | None:
+        """When it was first started and when it ended, stops in between included; None where it never started."""
+        started, ended = self.timing.get("started"), self.timing.get("ended")
+        if not isinstance(started, str):
+            return None
+        begun = datetime.fromisoformat(started)
+        if isinstance(ended, str):
+            return begun, datetime.fromisoformat(ended)
+        return begun, begun + timedelta(seconds=float(self.timing.get("seconds") or 0))  # an older record
+
+
+def now() -> str:
+    """This moment, as records say it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def write(folder: Path, record: Record) -> None:

@@ -3,7 +3,6 @@
 import os
 import time
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +86,7 @@ def _fit(
 ) -> Record:
     started = time.perf_counter()
     main = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # only one of several processes writes
-    record.timing = {"started": datetime.now(UTC).isoformat(timespec="seconds")} | record.timing
+    record.timing = {"started": record.timing.get("started") or records.now()}
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
     with stoppable(f"python -m src.train resume={short(folder)}"):
@@ -105,7 +104,7 @@ def _fit(
             _ended_badly(folder, record, error, main)
             _end_tracking(folder, record, tracker, {})
             raise
-        record.timing["seconds"] = round(time.perf_counter() - started, 3)
+        record.timing |= {"seconds": round(time.perf_counter() - started, 3), "ended": records.now()}
         if main:
             records.write(folder, record)
     if main:
@@ -179,7 +178,7 @@ def told(record: Record) -> dict[str, Any]:
 def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool) -> None:
     """A run that raises ends as failed; one that was interrupted can go on, so it is running still."""
     if not isinstance(error, Interrupted):
-        record.status = "failed"
+        record.status, record.timing["ended"] = "failed", records.now()
     record.error = f"{type(error).__name__}: {error}"
     if main:
         records.write(folder, record)

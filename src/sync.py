@@ -13,6 +13,7 @@ from src import record as records
 from src.errors import ConfigError, die
 from src.online import NO_KEY
 from src.provenance import is_alive
+from src.tracking import placed
 from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
 
@@ -65,16 +66,16 @@ def upload(logs: Sequence[Path], folder: Path, limit: float) -> Outcome:
     outcome = sending.end(limit)
     for run in set(logs) - set(outcome.left) if outcome.account else ():
         with suppress(ConfigError):
-            _tell_url(run.parent.parent, run, outcome)
+            _tell_place(run.parent.parent, run, outcome)
     return outcome
 
 
-def _tell_url(folder: Path, run: Path, outcome: Outcome) -> None:
+def _tell_place(folder: Path, run: Path, outcome: Outcome) -> None:
     record = records.read(folder)
     run_id = run.name.rpartition("-")[2]
-    if record.wandb.get("id") == run_id and outcome.account:
+    if record.wandb.get("id") == run_id:
         tracking = records.read_config(folder).tracking
-        record.wandb["url"] = outcome.account.run_url(tracking.entity, tracking.project, run_id)
+        record.wandb |= placed(record.wandb, tracking, outcome, run)
         records.write(folder, record)
 
 

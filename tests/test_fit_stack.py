@@ -24,7 +24,7 @@ from src.errors import Interrupted
 from src.fit_stack import Trial, fit_stack, room
 from src.naming import key
 from src.progress import SweepProgress
-from src.record import Record, read, read_config, read_history
+from src.record import Record, now, read, read_config, read_history, write
 from src.run import fit
 from src.scoring import predict, score
 from src.tracking import NullTracker
@@ -300,6 +300,15 @@ def test_trials_that_all_diverge_end_the_stack(tmp_path: Path) -> None:
         tmp_path, (*SHORT, "optimizer=sgd", "optimizer.lr=1e20"), [("seed=1",), ("seed=2",)]
     )
     assert [read(folder).status for folder in folders] == ["diverged"] * 2
+
+
+def test_trial_that_was_begun_before_says_when_it_first_started_and_when_it_ended(tmp_path: Path) -> None:
+    trials = trials_in(tmp_path, SHORT, ADAM)
+    yesterday = {"started": "2026-01-02T03:04:05+00:00", "ended": "2026-01-02T03:04:06+00:00"}
+    write(trials[0].folder, Record(trials[0].key, trials[0].overrides, "failed", timing=yesterday))
+    before = now()
+    begun, new = (read(folder).timing for folder in stacked(tmp_path, SHORT, ADAM)[:2])
+    assert begun["started"] == yesterday["started"] < before <= new["started"] < new["ended"] == begun["ended"]
 
 
 def test_half_precision_trains(tmp_path: Path) -> None:

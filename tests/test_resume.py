@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import lightning as L
@@ -17,7 +18,7 @@ from src.check import check
 from src.errors import Interrupted
 from src.module import Regressor
 from src.progress import Progress
-from src.record import read, read_history
+from src.record import read, read_history, write
 from tests.conftest import SMALL, composed, fresh, write_hydra_folder
 from tests.test_run import trained
 
@@ -159,6 +160,24 @@ def test_stacks_that_share_a_folder_save_at_the_same_moment(tmp_path: Path, monk
     monkeypatch.setattr(L.Trainer, "save_checkpoint", save)
     journal.write_checkpoint(trainer, one)
     assert (one.read_text(), other.read_text()) == ("the first", "the second")
+
+
+def test_run_that_goes_on_a_day_later_says_when_it_first_started_and_when_it_ended(tmp_path: Path) -> None:
+    record = trained(tmp_path)
+    assert record.span
+    yesterday = (record.span[0] - timedelta(days=1)).isoformat()
+    record.status, record.error, record.timing["started"] = "running", "Interrupted", yesterday
+    write(tmp_path, record)
+    span = run.resume(tmp_path).span
+    assert span
+    assert timedelta(days=1) < span[1] - span[0] < timedelta(days=1, hours=1)
+
+
+def test_run_that_fails_says_when(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Regressor, "training_step", fail)
+    with pytest.raises(RuntimeError, match="no"):
+        trained(tmp_path)
+    assert read(tmp_path).timing.keys() == {"started", "ended"}
 
 
 def fail(*_: object) -> None:

@@ -56,6 +56,15 @@ def test_record_says_what_it_cost_and_where_it_comes_from(tmp_path: Path) -> Non
     assert record.provenance["seeds"] == {"seed": 0, "data.seed": 0}
 
 
+def test_commits_that_trained_runs_are_counted_the_most_used_first() -> None:
+    clean, dirty = {"git": {"sha": "a", "dirty": False, "diff": ""}}, {"git": {"sha": "a", "dirty": True, "diff": "+1"}}
+    assert provenance.commits([dirty, clean, {"git": None}, clean]) == [
+        {"sha": "a", "dirty": False, "num_runs": 2},
+        {"sha": "a", "dirty": True, "num_runs": 1},
+        {"sha": None, "dirty": None, "num_runs": 1},
+    ]
+
+
 def test_best_checkpoint_is_the_one_that_was_tested(tmp_path: Path) -> None:
     record = trained(tmp_path, "optimizer.lr=0.1", "trainer.max_epochs=30")
     assert record.timing["best_epoch"] != 29, "the last epoch must not be the best for this test to say anything"

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from scipy import stats
 
-from src.provenance import provenance
+from src.provenance import commits, provenance
 from src.record import read
 
 RESULT = Path(__file__).parent / "result"
@@ -68,11 +68,13 @@ def by_rate(frame: pl.DataFrame) -> pl.DataFrame:
 def verdict(frame: pl.DataFrame) -> pl.DataFrame:
     """For each split: what share of the variance the rate explains, and which rates match the best one.
 
-    `eta2` is the share of the validation loss's variance between rates (one-way analysis of variance); `eta2_near`
-    the same among the rates within a factor of 4 of the best; `eta2_plateau` and `eta2_plateau_test` the same of the
-    validation loss and of the test R² among the rates of `PLATEAU`. `matching` are the rates whose loss is not shown to
-    differ from the best rate's: paired t-tests over the 32 seeds, Holm's correction, 5 %. `test_gain` is what the best
-    rate's test R² has over that of `DEFAULT`, with its 95 % interval (Student's t, paired over seeds).
+    `eta2` is the share of the validation loss's variance between rates (one-way analysis of variance), of which chance
+    alone gives up to about (rates - 1) / (trials - 1); `eta2_near` the same among the rates within a factor of 4 of the
+    best; `eta2_plateau` and `eta2_plateau_test` the same of the validation loss and of the test R² among the rates of
+    `PLATEAU`. `matching` are the rates whose loss does not come out different from the best rate's: paired t-tests over
+    the 32 seeds, Holm's correction, 5 %. The best rate is chosen by the same losses, which the correction does not
+    cover: the p-values are too small. `test_gain` is what the best rate's test R² has over that of `DEFAULT`, with its
+    95 % interval (Student's t, paired over seeds).
     """
     rows = []
     for split in range(SPLITS):
@@ -141,6 +143,7 @@ def main() -> None:
     """Trains what is missing and writes `result/`."""
     source = provenance({}, "cpu")  # before the result changes what it says of the code
     train()
+    source["trained_by"] = commits(read(path.parent).provenance for path in SWEEP.glob("*/record.json"))
     frame = trials()
     table, told = by_rate(frame), verdict(frame)
     RESULT.mkdir(exist_ok=True)

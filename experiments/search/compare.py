@@ -15,7 +15,7 @@ import polars as pl
 from scipy import stats
 
 from experiments.learning_rate.sweep import holm, mean_interval
-from src.provenance import provenance
+from src.provenance import commits, provenance
 from src.record import read, read_history
 
 RESULT = Path(__file__).parent / "result"
@@ -125,6 +125,8 @@ def main() -> None:
     with ThreadPool(2) as pool:
         for _ in pool.imap_unordered(search, studies):
             print(".", end="", flush=True)
+    paths = [path for study in studies for path in folder_of(study).glob("*/record.json")]
+    source["trained_by"] = commits(read(path.parent).provenance for path in paths)
     frame = pl.DataFrame([measured(study) for study in studies])
     table = gains(frame)
     RESULT.mkdir(exist_ok=True)

@@ -40,15 +40,18 @@ def against_table(parameter: Parameter, records: Sequence[Record], names: Sequen
 
 
 def mean_table(table: pl.DataFrame) -> pl.DataFrame:
-    """The columns `value`, `mean`, `low`, `high` (95 % interval) of every value that was tried more than once."""
+    """The columns `value`, `mean` and `std` of every value that was tried more than once.
+
+    The trials of a value differ in their other parameters too, and a search has chosen them: they are no independent
+    sample from which an interval of the mean could be told.
+    """
     groups = [(value, spread(rows["objective"])) for (value,), rows in table.group_by("value", maintain_order=True)]
     often = [(value, score) for value, score in groups if score.num > 1]
     return pl.DataFrame(
         {
             "value": [value for value, _ in often],
             "mean": [score.mean for _, score in often],
-            "low": [score.low for _, score in often],
-            "high": [score.high for _, score in often],
+            "std": [score.std for _, score in often],
         },
         strict=False,
     )
@@ -88,16 +91,15 @@ def _ticks(parameter: Parameter) -> dict[str, list[Any]]:
 
 
 def _means(means: pl.DataFrame, parameter: Parameter) -> go.Scatter:
-    up = (means["high"] - means["mean"]).to_list()
     return go.Scatter(
         x=_on_axis(means, parameter),
         y=means["mean"].to_list(),
-        error_y={"array": up, "width": 3, "thickness": 1.5},
+        error_y={"array": means["std"].to_list(), "width": 3, "thickness": 1.5},
         mode="lines+markers" if parameter.is_number else "markers",
         line={"color": PALETTE[1], "width": 2},
         marker={"size": 8, "symbol": "diamond", "color": PALETTE[1]},
         name="mean",
-        hovertemplate="mean %{y:.5g} ± %{error_y.array:.2g} (95 %)<extra></extra>",
+        hovertemplate="mean %{y:.5g} ± %{error_y.array:.2g}<extra></extra>",
     )
 
 

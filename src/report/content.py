@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -71,7 +70,7 @@ def run_cards(run: Sweep) -> list[Card]:
             f"{run.objective.metric} ({run.objective.direction})", value, "" if epoch is None else f"in epoch {epoch}"
         ),
         Card("Status", record.status, record.error or ""),
-        Card("Time", duration(record.timing.get("seconds"))),
+        Card("Time", duration(time_taken([record]) or None)),
         *([Card("Steps", str(steps), rate)] if steps is not None else []),
     ]
 
@@ -106,15 +105,19 @@ def _setting_row(setting: Setting) -> list[str]:
     return [setting.short, num + broken, str(setting.score), setting.score.interval, str(r2), seconds]
 
 
+def left_out(sweep: Sweep) -> str:
+    """How many trials have another objective than most and are not shown, and why; empty where none has."""
+    if not sweep.left_out:
+        return ""
+    own, others = f"{sweep.objective.direction} {sweep.objective.metric}", ", ".join(sorted({*sweep.left_out}))
+    num = f"{len(sweep.left_out)} of {len(sweep.left_out) + len(sweep.records)} trials"
+    return f"Left out of {sweep.name}: {num}, whose objective ({others}) cannot be compared with {own}"
+
+
 def time_taken(records: Sequence[Record]) -> float | None:
     """Seconds from the first start to the last end; None where no trial says when it started."""
-    timings = [record.timing for record in records if isinstance(record.timing.get("started"), str)]
-    spans = [(datetime.fromisoformat(timing["started"]), float(timing.get("seconds") or 0)) for timing in timings]
-    if not spans:
-        return None
-    return (
-        max(start + timedelta(seconds=long) for start, long in spans) - min(start for start, _ in spans)
-    ).total_seconds()
+    spans = [span for record in records if (span := record.span)]
+    return (max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds() if spans else None
 
 
 def duration(seconds: float | None) -> str:

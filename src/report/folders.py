@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +26,14 @@ class Sweep:
     Attributes:
         folder: where they lie.
         name: what it is called in the report.
-        records: of every trial that left one, in the order of the sweep.
+        records: of every trial that left one and has the objective of most, in the order of the sweep.
         is_run: whether it is a single run.
-        config: the first trial's resolved config, empty where there is none.
+        config: the first such trial's resolved config, empty where there is none.
         argv: what was typed after `python -m src.train`.
         provenance: of the sweep's last launch, or of the run.
         num_waiting: trials that were asked for and have no record yet.
         unreadable: folders inside whose record cannot be read.
+        left_out: the objectives of the other trials: their numbers cannot be compared with these.
     """
 
     folder: Path
@@ -42,6 +45,7 @@ class Sweep:
     provenance: dict[str, Any] = field(default_factory=dict)
     num_waiting: int = 0
     unreadable: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
     @cached_property
     def objective(self) -> Objective:
@@ -99,8 +103,11 @@ def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:
     asked = [str(key) for key in left.get("keys", [])]
     order = {key: position for position, key in enumerate(asked)}
     trials = sorted(found.items(), key=lambda item: order.get(item[0], len(order)))
+    others = _other_objectives(folder, [key for key, _ in trials])
+    trials = [(key, record) for key, record in trials if key not in others]
     source = left.get("provenance") or next((record.provenance for _, record in trials), {})
     sweep = Sweep(folder, folder.name, [record for _, record in trials], provenance=source, unreadable=unreadable)
+    sweep.left_out = list(others.values())
     sweep.config = next((config for key, _ in trials if (config := _config(folder / key))), {})
     sweep.argv = [str(word) for word in left.get("argv", [])]
     sweep.num_waiting = sum(key not in found and key not in unreadable for key in asked)
@@ -126,6 +133,35 @@ def _config(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
+
+
+def _other_objectives(folder: Path, keys: Sequence[str]) -> dict[str, str]:
+    """The trials that are judged by something else than most of them, and by what."""
+    found = {key: objective for key in keys if (objective := _objective(folder / key))}
+    most = Counter(found.values()).most_common(1)
+    return {key: objective for key, objective in found.items() if objective != most[0][0]}
+
+
+_OBJECTIVE = re.compile(rb"^objective:.*\n(?:[ \t].*\n?)*", re.MULTILINE)
+
+
+def _objective(folder: Path) -> str | None:
+    """What a run is judged by, such as `minimize val/loss`; None where its config does not say."""
+    try:
+        found = _OBJECTIVE.search((folder / ".hydra" / "config.yaml").read_bytes())
+    except OSError:
+        return None
+    return _parsed_objective(found[0]) if found else None
+
+
+@cache
+def _parsed_objective(block: bytes) -> str | None:
+    """The same from the few lines of a config that say it: whole configs of thousands of runs take seconds to parse."""
+    try:
+        chosen = yaml.safe_load(block)["objective"]
+        return f"{chosen['direction']} {chosen['metric']}"
+    except (yaml.YAMLError, TypeError, KeyError):
+        return None
 
 
 def _json(path: Path) -> dict[str, Any]:

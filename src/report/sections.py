@@ -90,8 +90,8 @@ def sweep_page(sweep: Sweep) -> Page:
 
 _AGAINST = (
     "A point for each trial (at most 800, evenly chosen), hollow where it did not finish; diamonds are the mean of the "
-    "trials that share a value, with its 95 % interval. Axes are logarithmic where the search was, or where the values "
-    "are spread so."
+    "trials that share a value, with their standard deviation: they may differ in other parameters too. Axes are "
+    "logarithmic where the search was, or where the values are spread so."
 )
 
 
@@ -142,7 +142,7 @@ def run_page(run: Sweep) -> Page:
 
 
 def _notes(sweeps: Sequence[Sweep]) -> list[str]:
-    """What a reader must know: the sweep goes on, or some of it cannot be read."""
+    """What a reader must know: the sweep goes on, or some of it cannot be read or compared."""
     notes = []
     for sweep in sweeps:
         running = sum(record.status == "running" for record in sweep.records)
@@ -152,6 +152,7 @@ def _notes(sweeps: Sequence[Sweep]) -> list[str]:
         if sweep.unreadable:
             some = ", ".join(sweep.unreadable[:5]) + (", …" if len(sweep.unreadable) > 5 else "")
             notes.append(f"No record can be read in {len(sweep.unreadable)} of the folders of {sweep.name}: {some}")
+        notes += filter(None, [content.left_out(sweep)])
     return notes
 
 

@@ -23,18 +23,17 @@ def states_table(records: Sequence[Record], now: datetime) -> pl.DataFrame:
     Returns:
         The columns `seconds` (since the first start) and one for each status, with the number of trials.
     """
-    starts = [(record, datetime.fromisoformat(record.timing["started"])) for record in records if _started(record)]
-    if not starts:
+    spans = [(record.status, *span) for record in records if (span := record.span)]
+    if not spans:
         return pl.DataFrame(schema={"seconds": pl.Float64} | dict.fromkeys(STATUSES, pl.Int64))
-    first = min(start for _, start in starts)
+    first = min(start for _, start, _ in spans)
     changes: list[tuple[float, str, int]] = [(0.0, "running", 0)]
-    for record, start in starts:
-        begun = (start - first).total_seconds()
-        changes.append((begun, "running", 1))
-        if record.status != "running":
-            ended = begun + float(record.timing.get("seconds") or 0)
-            changes += [(ended, "running", -1), (ended, record.status, 1)]
-    if any(record.status == "running" for record, _ in starts):
+    for status, start, end in spans:
+        changes.append(((start - first).total_seconds(), "running", 1))
+        if status != "running":
+            ended = (end - first).total_seconds()
+            changes += [(ended, "running", -1), (ended, status, 1)]
+    if any(status == "running" for status, _, _ in spans):
         changes.append(((now - first).total_seconds(), "running", 0))
     changes.append((1.05 * max(second for second, _, _ in changes), "running", 0))  # so that the end can be seen
     frame = pl.DataFrame(changes, schema={"seconds": pl.Float64, "status": pl.String, "change": pl.Int64}, orient="row")
@@ -67,7 +66,3 @@ def draw_states(table: pl.DataFrame) -> go.Figure:
 
 
 _UNITS = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"))
-
-
-def _started(record: Record) -> bool:
-    return isinstance(record.timing.get("started"), str)

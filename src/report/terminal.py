@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.report.content import duration, state_counts, time_taken
+from src.report.content import duration, left_out, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
 from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table, short
@@ -27,6 +27,8 @@ def show(report: Report, console: Console) -> None:
     if unreadable:
         told = f"no record can be read in {len(unreadable)} of the folders: {printable(', '.join(unreadable[:3]))}"
         console.print(Text(told), highlight=False)
+    for note in filter(None, map(left_out, report.sweeps)):
+        console.print(Text(printable(note)), highlight=False)
     for path in (report.page, *report.table_files):
         console.print(str(short(path)), soft_wrap=True, highlight=False, markup=False)
 

@@ -69,7 +69,7 @@ def _fit_in_processes(job: Job) -> Record:
 def failed(job: Job, error: Exception) -> Record:
     """Writes down that a trial failed, and why."""
     record = earlier_record(job) or Record(job.key, job.overrides)
-    record.status, record.error = "failed", one_line(error)
+    record.status, record.error, record.timing["ended"] = "failed", one_line(error), records.now()
     records.write(job.folder, record)
     return record
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from src.record import Record, write
+from src.dashboard import swept
+from src.leet import _latest
+from src.record import Record, read, write
 from src.sync import is_being_written
 from tests.online.conftest import User
 from tests.online.server import Server
+from tests.report.folders import CONFIG, write_sweep, write_trial
 
 
 def test_sync_uploads_what_is_left_and_can_be_run_again(user: User, server: Server) -> None:
@@ -19,6 +22,10 @@ def test_sync_uploads_what_is_left_and_can_be_run_again(user: User, server: Serv
     assert (again.returncode, again.stdout) == (0, "0 uploaded, 4 there already, 0 left\n")
     assert sorted(len(run.history) for run in server.runs.values()) == [1, 4, 4, 4]
     assert not any(run.resent for run in server.runs.values())
+    kept = [read(path.parent).wandb for path in (user.folder / "outputs" / "sweeps" / "mine").glob("*/record.json")]
+    assert [(wandb["mode"], str(wandb["url"]).rpartition("/")[2]) for wandb in kept] == [
+        ("online", wandb["id"]) for wandb in kept
+    ], "the report counts them"
 
 
 def test_sync_without_a_server_or_a_key_says_so_and_ends(user: User, server: Server) -> None:
@@ -66,6 +73,28 @@ def test_dashboard_is_made_of_the_sweep_and_updated_under_its_name(user: User, s
     assert first.stdout == again.stdout
     (view,) = server.views.values()
     assert (view["displayName"], view["entityName"], view["projectName"]) == ("Tandem mine", "someone", "tandem")
+
+
+def test_dashboard_shows_the_group_of_the_runs_also_where_the_folder_has_another_name(tmp_path: Path) -> None:
+    folder = write_sweep(tmp_path / "elsewhere")
+    write_trial(folder / "a", "seed=0", objective=1.0, config=CONFIG | {"sweep": {"name": "mine"}})
+    assert swept(folder, one=True).groups == ["mine"]
+    write_trial(folder / "a", "seed=0", objective=1.0)
+    assert swept(folder, one=True).groups == ["elsewhere"]
+
+
+def test_viewer_shows_a_run_once_however_often_its_folder_was_copied(tmp_path: Path) -> None:
+    for copy in ("run", "copy"):
+        log = tmp_path / copy / "wandb" / "offline-run-20260101_000000-theid"
+        log.mkdir(parents=True)
+        (log / "run-theid.wandb").touch()
+    other = tmp_path / "other" / "wandb" / "offline-run-20260102_000000-another"
+    other.mkdir(parents=True)
+    (other / "run-another.wandb").touch()
+    assert sorted(run.name for run in _latest([str(tmp_path)])) == [
+        "offline-run-20260101_000000-theid",
+        "offline-run-20260102_000000-another",
+    ]
 
 
 @pytest.mark.parametrize(

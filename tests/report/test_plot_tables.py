@@ -10,6 +10,7 @@ import pytest
 from src.record import Record
 from src.report.against import against_table, draw_against, mean_table
 from src.report.compare import distribution_table
+from src.report.content import time_taken
 from src.report.curves import BEST, curve_table, even_choice
 from src.report.heatmap import heat_table, levels
 from src.report.importances import importance_table
@@ -67,6 +68,14 @@ def test_objective_against_a_parameter_leaves_out_trials_without_one() -> None:
     means = mean_table(table)
     assert means["value"].to_list() == [1]
     assert means["mean"].to_list() == [3]
+
+
+def test_mean_of_trials_that_share_a_value_has_their_deviation_and_no_interval() -> None:
+    parameter = numbers("lr", [1, 1, 1, 2])
+    table = against_table(parameter, records(1.0, 3.0, 5.0, 9.0), list("abcd"))
+    assert mean_table(table).to_dict(as_series=False) == {"value": [1], "mean": [3], "std": [2]}
+    _, means = draw_against(parameter, table, "val/loss").data
+    assert list(means.error_y.array) == [2]
 
 
 def test_levels_stand_in_their_order_whatever_the_trials_are() -> None:
@@ -146,6 +155,17 @@ def test_states_are_counted_at_every_moment_that_something_changed() -> None:
     table = states_table([*records, Record("", [])], start + timedelta(seconds=10))
     told = table.select("seconds", "running", "finished", "failed").rows()
     assert told[:6] == [(0, 1, 0, 0), (1, 2, 0, 0), (2, 1, 1, 0), (4, 1, 1, 1), (10, 1, 1, 1), (10.5, 1, 1, 1)]
+
+
+def test_run_that_was_stopped_and_went_on_ends_when_it_ended_and_not_after_its_last_process_alone() -> None:
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    stopped = {"started": start.isoformat(), "seconds": 2.0, "ended": (start + timedelta(hours=9)).isoformat()}
+    older = {"started": (start + timedelta(hours=1)).isoformat(), "seconds": 60.0}
+    records = [Record("", [], "finished", timing=timing) for timing in (stopped, older, {})]
+    assert time_taken(records) == 9 * 3600
+    assert time_taken(records[1:]) == 60
+    told = states_table(records, start).select("seconds", "running", "finished").rows()
+    assert told[:4] == [(0, 1, 0), (3600, 2, 0), (3660, 1, 1), (9 * 3600, 0, 2)]
 
 
 def test_distributions_hold_every_objective_under_its_sweep() -> None:

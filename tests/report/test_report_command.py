@@ -1,5 +1,6 @@
 """`python -m src.report` as a user types it, and the report that a sweep writes at its end."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -36,6 +37,16 @@ def test_torch_lightning_and_wandb_are_never_imported(tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True
     )
     assert done.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "folder"), [([], "outputs/runs"), (["RUN=outputs/sweeps/a b"], "outputs/sweeps/a b")]
+)
+def test_make_report_shows_all_runs_or_what_it_is_told(words: list[str], folder: str) -> None:
+    environment = {name: value for name, value in os.environ.items() if name != "RUN"}
+    command = ["make", "--dry-run", "--assume-old=setup", "report", *words]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1].endswith(f'python -m src.report "{folder}"')
 
 
 @pytest.mark.parametrize(

@@ -133,6 +133,23 @@ def test_more_is_better_where_the_config_says_so(tmp_path: Path) -> None:
     assert write_report([sweep]).table["objective"].to_list() == [0.7, 0.4, 0.1]
 
 
+def test_runs_of_another_objective_than_most_are_left_out_and_counted(tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    overfit = CONFIG | {"objective": {"metric": "train/loss", "direction": "minimize"}}
+    (runs / "0-debug").mkdir(parents=True)
+    write_trial(runs / "0-debug", "debug=overfit", objective=1e-9, config=overfit)
+    for name, loss in (("1-a", 0.5), ("2-b", 0.4)):
+        write_trial(runs / name, f"optimizer.lr={loss}", objective=loss)
+    write_trial(runs / "3-failed", "optimizer.lr=9", status="failed")
+    write_trial(runs / "4-old", "optimizer.lr=8", objective=0.6, config={})
+    report = write_report([runs])
+    note = "Left out of runs: 1 of 5 trials, whose objective (minimize train/loss) cannot be compared with "
+    for text in (printed(report).replace("\n", " "), report.page.read_text()):
+        assert f"{note}minimize val/loss" in text
+    assert report.table["key"].to_list() == ["2-b", "1-a", "4-old", "3-failed"]
+    assert "Left out" not in printed(write_report([grid(tmp_path / "sweep")]))
+
+
 def test_single_run_has_its_curves_metrics_and_config(tmp_path: Path) -> None:
     write_trial(tmp_path / "run", "optimizer.lr=1", objective=0.5)
     report = write_report([tmp_path / "run"])
