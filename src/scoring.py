@@ -30,7 +30,7 @@ class Scored:
     """Predictions on one dataset, in the user's units.
 
     Attributes:
-        rows: (N,) row numbers in the file or dataset.
+        rows: (N,) row numbers in the file (from 0 below its header, empty lines count) or in the dataset, from 0.
         arrays: features and targets; a target that a new file lacks is NaN.
         predictions: (N, O).
         metrics: loss, MAE and R², over all targets and of each where there are several; empty without targets.
@@ -93,7 +93,7 @@ def _from_split(data: TabularData, config: DictConfig, split: str) -> tuple[np.n
         raise ConfigError(f"this run has no {split} split", f"data.{split}_fraction=0", "split=train")
     arrays = data.arrays(drawn["train"])
     chosen = Arrays(arrays.features[rows], arrays.targets[rows], arrays.feature_names, arrays.target_names)
-    return rows, chosen
+    return _numbers(arrays, rows), chosen
 
 
 def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tuple[np.ndarray, Arrays]:
@@ -102,7 +102,11 @@ def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tupl
         raise ConfigError(law, type(data).__name__, "python -m src.train data=table data.path=… data.target=…")
     data.load_state_dict(checkpoint[type(data).__qualname__])
     arrays = data.arrays_of(path)
-    return np.arange(len(arrays.features)), arrays
+    return _numbers(arrays, np.arange(len(arrays.features))), arrays
+
+
+def _numbers(arrays: Arrays, rows: np.ndarray) -> np.ndarray:
+    return rows if arrays.row_numbers is None else arrays.row_numbers[rows]
 
 
 def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: list[str]) -> dict[str, float]:

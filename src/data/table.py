@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any, Unpack
 
 import numpy as np
+import polars as pl
 
 from src.data.base import Arrays, Common, Scale, TabularData
 from src.data.encoding import Encoding, encode, feature_names, measure
@@ -47,7 +48,7 @@ class Table(TabularData):
         for note in frame.notes:
             log.info("%s: %s", self.path, note)
         self.encoding = self.encoding or measure(frame, train_rows)
-        return _arrays(*encode(frame.rows, self.encoding), self.encoding)
+        return _arrays(frame.rows, frame.numbers, self.encoding)
 
     def arrays_of(self, path: str) -> Arrays:
         """Another file in numbers, by the encoding of this one; all its rows, in their order.
@@ -64,7 +65,7 @@ class Table(TabularData):
         if self.encoding is None:
             self.setup()
         assert self.encoding is not None
-        return _arrays(*encode(read_rows(path), self.encoding), self.encoding)
+        return _arrays(*read_rows(path), self.encoding)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to predict from another file without this one; loads with weights_only=True."""
@@ -86,5 +87,6 @@ class Table(TabularData):
         return read_table(self.path, self.target, self.features)
 
 
-def _arrays(features: np.ndarray, targets: np.ndarray, encoding: Encoding) -> Arrays:
-    return Arrays(features, targets, feature_names(encoding), list(encoding["targets"]))
+def _arrays(rows: pl.DataFrame, numbers: pl.Series, encoding: Encoding) -> Arrays:
+    features, targets = encode(rows, encoding)
+    return Arrays(features, targets, feature_names(encoding), list(encoding["targets"]), numbers.to_numpy())

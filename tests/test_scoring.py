@@ -1,0 +1,40 @@
+"""What `python -m src.evaluate` makes of a finished run."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from src.record import read, read_config
+from src.scoring import Scored, predict, score
+from tests.test_run import trained
+
+NUM_ROWS = 40
+
+
+def houses(path: Path) -> list[str]:
+    """Writes a table in which every third row lacks its target and every fifth is an empty line."""
+    rows = [f"{i},{'' if i % 3 == 0 else 2 * i}" if i % 5 else "" for i in range(NUM_ROWS)]
+    path.write_text("\n".join(["size,price", *rows]) + "\n")
+    return ["data=table", f"data.path={path}", "data.target=price", "trainer.max_epochs=2"]
+
+
+def scored_run(folder: Path, split: str = "test", path: Path | None = None) -> Scored:
+    return predict(read_config(folder), best(folder), split, str(path) if path else None)
+
+
+def best(folder: Path) -> dict[str, Any]:
+    return torch.load(folder / "checkpoints" / "best.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("new", [None, "new.csv"])
+def test_predictions_tell_their_rows_in_the_file(tmp_path: Path, new: str | None) -> None:
+    trained(tmp_path / "run", *houses(tmp_path / "old.csv"))
+    houses(tmp_path / "new.csv")
+    score(tmp_path / "run", read(tmp_path / "run"), "val", new and str(tmp_path / new), None)
+    written = pl.read_csv(tmp_path / "run" / "predictions.csv")
+    file = pl.read_csv(tmp_path / "new.csv")
+    assert written["price"].fill_nan(None).to_list() == file["price"].gather(written["row"]).to_list()
+    assert len(written) == (file["size"].count() if new else 3)
