@@ -1,5 +1,6 @@
 """What `python -m src.evaluate` makes of a finished run."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,3 +39,12 @@ def test_predictions_tell_their_rows_in_the_file(tmp_path: Path, new: str | None
     file = pl.read_csv(tmp_path / "new.csv")
     assert written["price"].fill_nan(None).to_list() == file["price"].gather(written["row"]).to_list()
     assert len(written) == (file["size"].count() if new else 3)
+
+
+def test_one_row_is_scored_without_r2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    trained(tmp_path / "run", *houses(tmp_path / "old.csv"))
+    (tmp_path / "new.csv").write_text("size,price\n3,6\n4,\n")
+    scored = score(tmp_path / "run", read(tmp_path / "run"), "test", str(tmp_path / "new.csv"), None)
+    assert scored.metrics["mae"] == pytest.approx(abs(scored.predictions[0, 0] - 6))
+    assert math.isnan(scored.metrics["r2"])
+    assert "nan" in capsys.readouterr().out
