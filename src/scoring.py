@@ -55,14 +55,14 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
     config = read_config(folder)
     checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
     scored = predict(config, checkpoint, split, path)
+    target = Path(output) if output else folder / "predictions.csv"
+    _write(scored, target)  # before anything is told or tracked: it may not be possible
     told = Path(path).stem if path else split
     console = Console()
     if scored.metrics:
         named = {f"{told}/{name}": value for name, value in scored.metrics.items()}
         console.print(metrics_table(named, f"{folder.name}, best epoch {record.timing.get('best_epoch')}"))
         _track(folder, record, config, named)
-    target = Path(output) if output else folder / "predictions.csv"
-    _frame(scored).write_csv(target)
     console.print(f"\n{len(scored.rows)} predictions in {target}", soft_wrap=True, highlight=False)
     return scored
 
@@ -75,6 +75,7 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, config, split)
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
+    data.dtype = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
     net.to(dtype).load_state_dict(
         {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     )
@@ -123,6 +124,15 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
 
     each = {f"{m} {name}": v for i, name in enumerate(names) for m, v in scores([i]).items() if m != "loss"}
     return scores(slice(None)) | (each if len(names) > 1 else {})
+
+
+def _write(scored: Scored, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_frame(scored).write_csv())
+    except OSError as error:
+        law = "output must be a file that can be written"
+        raise ConfigError(law, f"{target}: {error.strerror}", "output=predictions.csv") from error
 
 
 def _frame(scored: Scored) -> pl.DataFrame:

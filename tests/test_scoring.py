@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 import torch
 
+from src.errors import ConfigError
 from src.record import read, read_config
 from src.scoring import Scored, predict, score
 from tests.test_run import trained
@@ -48,3 +49,23 @@ def test_one_row_is_scored_without_r2(tmp_path: Path, capsys: pytest.CaptureFixt
     assert scored.metrics["mae"] == pytest.approx(abs(scored.predictions[0, 0] - 6))
     assert math.isnan(scored.metrics["r2"])
     assert "nan" in capsys.readouterr().out
+
+
+def test_predictions_go_where_they_are_asked_for_or_nothing_is_done(tmp_path: Path) -> None:
+    record, run = trained(tmp_path / "run", "tracking=offline", "trainer.max_epochs=1"), tmp_path / "run"
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ConfigError, match=r"output must be a file that can be written\n  got: .*record.json/p.csv: "):
+        score(run, record, "test", None, str(run / "record.json" / "p.csv"))
+    with pytest.raises(ConfigError, match="Is a directory"):
+        score(run, record, "test", None, str(run))
+    assert sorted(tmp_path.rglob("*")) == before, "no W&B run was made"
+    score(run, record, "test", None, str(tmp_path / "results" / "here" / "p.csv"))
+    assert (tmp_path / "results" / "here" / "p.csv").is_file()
+
+
+def test_run_in_float64_is_scored_in_float64(tmp_path: Path) -> None:
+    record = trained(tmp_path, "trainer.precision=64", "trainer.max_epochs=1")
+    metrics = scored_run(tmp_path).metrics
+    assert {f"test/{name}": value for name, value in metrics.items()} == pytest.approx(
+        {name: value for name, value in record.metrics.items() if name.startswith("test/")}, rel=1e-12
+    )
