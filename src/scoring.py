@@ -72,7 +72,7 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     state = checkpoint["state_dict"]
     data = instantiate(config.data)
     scale = Scale(*(state[name] for name in Scale.__annotations__))
-    rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, config, split)
+    rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, checkpoint, split)
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
     data.dtype = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
@@ -87,7 +87,9 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     return Scored(rows, arrays, (predicted * scale.target_std + scale.target_mean).numpy(), metrics)
 
 
-def _from_split(data: TabularData, config: DictConfig, split: str) -> tuple[np.ndarray, Arrays]:
+def _from_split(data: TabularData, checkpoint: dict[str, Any], split: str) -> tuple[np.ndarray, Arrays]:
+    if own := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(own)
     drawn = draw_split(data.num_rows(), *data.fractions, data.seed)
     rows = drawn[split]
     if not len(rows):

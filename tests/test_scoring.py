@@ -69,3 +69,22 @@ def test_run_in_float64_is_scored_in_float64(tmp_path: Path) -> None:
     assert {f"test/{name}": value for name, value in metrics.items()} == pytest.approx(
         {name: value for name, value in record.metrics.items() if name.startswith("test/")}, rel=1e-12
     )
+
+
+def test_a_split_of_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
+    trained(tmp_path / "run", *houses(tmp_path / "old.csv"))
+    before = scored_run(tmp_path / "run")
+    text = (tmp_path / "old.csv").read_text()
+    (tmp_path / "old.csv").write_text(text + "41,82\n")
+    with pytest.raises(ConfigError, match=r"old.csv has changed\n  try: .*data.path=.*old.csv   \(as new data\)"):
+        scored_run(tmp_path / "run")
+    assert len(scored_run(tmp_path / "run", path=tmp_path / "old.csv").rows) == 33
+    (tmp_path / "old.csv").write_text(text)
+    assert scored_run(tmp_path / "run").metrics == before.metrics
+
+
+def test_a_checkpoint_without_a_digest_is_scored_all_the_same(tmp_path: Path) -> None:
+    trained(tmp_path / "run", *houses(tmp_path / "old.csv"))
+    checkpoint = best(tmp_path / "run")
+    del checkpoint["Table"]["digest"]
+    assert predict(read_config(tmp_path / "run"), checkpoint, "test", None).metrics

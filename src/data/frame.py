@@ -19,6 +19,7 @@ Features
   (nine values in ten are numbers) are errors.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -49,6 +50,7 @@ class Frame:
         targets: names of the target columns.
         notes: what was left out and why, a line each, for the log.
         numbers: of the rows, in the file.
+        digest: see `digest_of`.
     """
 
     rows: pl.DataFrame
@@ -56,6 +58,7 @@ class Frame:
     targets: tuple[str, ...]
     notes: tuple[str, ...]
     numbers: pl.Series
+    digest: str
 
     @property
     def num_rows(self) -> int:
@@ -87,6 +90,16 @@ def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
     return _load(_file(path))
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file's bytes: the same file in another place has the same.
+
+    Raises:
+        ConfigError: for a file that is missing or cannot be a table.
+    """
+    file = _file(path)
+    return _digest(file, file.stat().st_mtime_ns, file.stat().st_size)
 
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
@@ -151,7 +164,20 @@ def _read(file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen:
         raise ConfigError(law, ", ".join(rows.columns), "add columns to the file, or choose another data.target")
     notes += [f"column {name} is left out: {note}" for name, note in ids.items()]
     kept = pl.DataFrame([*rows.select(targets), *features])
-    return Frame(kept, tuple(column.name for column in features), targets, tuple(notes), numbers.filter(has_targets))
+    return Frame(
+        kept,
+        tuple(column.name for column in features),
+        targets,
+        tuple(notes),
+        numbers.filter(has_targets),
+        digest_of(str(file)),
+    )
+
+
+@lru_cache(maxsize=100)  # each round of a sweep asks for it
+def _digest(file: Path, _mtime: int, _size: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:

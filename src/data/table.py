@@ -11,12 +11,13 @@ import polars as pl
 from src.data.base import Arrays, Common, Scale, TabularData
 from src.data.encoding import Encoding, encode, feature_names, measure
 from src.data.frame import Frame, read_rows, read_table
+from src.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
 class Table(TabularData):
-    """Rows of a file, encoded by what its train split holds; a checkpoint carries the encoding.
+    """Rows of a file, encoded by what its train split holds; a checkpoint carries the encoding and the file's digest.
 
     Args:
         path: a CSV or Parquet file with a header.
@@ -33,6 +34,7 @@ class Table(TabularData):
         self.target = target
         self.features = features
         self.encoding: Encoding | None = None
+        self._digest: str | None = None
 
     def num_rows(self) -> int:
         """Rows of the file whose targets are all there."""
@@ -42,9 +44,10 @@ class Table(TabularData):
         """The file in numbers, encoded by its train rows, or by the checkpoint that was loaded before.
 
         Raises:
-            ConfigError: for every mistake in the file.
+            ConfigError: for every mistake in the file, and for another file than that of the checkpoint.
         """
         frame = self._frame()
+        self._keep_digest(frame.digest)
         for note in frame.notes:
             log.info("%s: %s", self.path, note)
         self.encoding = self.encoding or measure(frame, train_rows)
@@ -75,13 +78,29 @@ class Table(TabularData):
             "feature_names": self.feature_names,
             "target_names": self.target_names,
             "scale": asdict(self.scale),
+            "digest": self._digest,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the encoding of a checkpoint, which its weights were trained on."""
+        """Takes the encoding of a checkpoint, which its weights were trained on.
+
+        Raises:
+            ConfigError: where another file than the checkpoint's was read before.
+        """
+        self._keep_digest(state_dict.get("digest"))
         self.encoding = state_dict["encoding"]
         self.feature_names, self.target_names = state_dict["feature_names"], state_dict["target_names"]
         self.scale = Scale(**state_dict["scale"])
+
+    def _keep_digest(self, digest: str | None) -> None:
+        """Of the file that is split: drawn anew from another one, rows that were trained on would be tested."""
+        if None not in (digest, self._digest) and digest != self._digest:
+            law = "data.path must hold the file that the run was trained on: its splits are drawn from it"
+            remedy = (
+                f"put it back, or train again, or python -m src.evaluate run=… data.path={self.path}   (as new data)"
+            )
+            raise ConfigError(law, f"{self.path} has changed", remedy)
+        self._digest = digest or self._digest
 
     def _frame(self) -> Frame:
         return read_table(self.path, self.target, self.features)
