@@ -183,12 +183,19 @@ def _group(name: str, node: Any) -> DictConfig:
 def _check_target(name: str, target: Any) -> None:
     """A user's own class: its package must be there; the class itself is looked up when the run is built."""
     module = str(target).rpartition(".")[0]
-    package = module.split(".")[0]
-    # find_spec of a dotted name imports its parents: fine for our own light packages, not for torch.
-    if not module or not importlib.util.find_spec(module if package == "src" else package):
+    if not module or not _is_there(module):
         near = closest(str(target), [known for known in TARGETS[name] if known])
         remedy = f"{name}._target_={near}" if near else f"{example(name)}   (or the package.Class of your own)"
         raise ConfigError(f"{name}._target_ must name a class that can be imported", target, remedy)
+
+
+def _is_there(module: str) -> bool:
+    """Whether a module of ours, or another's package, is there; find_spec of a dotted name would import its parents."""
+    package, *rest = module.split(".")
+    if package != "src":
+        return importlib.util.find_spec(package) is not None
+    path = Path(__file__).parent.joinpath(*rest)
+    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def _check_field(key: str, node: DictConfig, field: Any) -> None:

@@ -26,8 +26,7 @@ class Scores(nn.Module):
     """Loss, MAE and R² of one split's epoch, summed up once at its end.
 
     The loss is in the units that the net is trained in, MAE in the user's units (its mean over the targets where
-    there are several). R² does not depend on the units: it is worked out on standardised values, where it does not
-    suffer from rounding.
+    there are several). R² does not depend on the units.
 
     Args:
         target_std: (O,), what a standardised target is multiplied by.
@@ -39,7 +38,7 @@ class Scores(nn.Module):
         # Loss and rows by themselves: torchmetrics' mean forgets the weights where NaN is not to be dropped.
         self.loss, self.rows = SumMetric(nan_strategy="disable"), SumMetric(nan_strategy="disable")
         self.mae = MeanAbsoluteError()
-        self.r2 = R2Score()
+        self.r2 = _R2()
         self.target_std = target_std
         self.averages = reduction != "sum"
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
@@ -70,6 +69,32 @@ class Scores(nn.Module):
         count = values.pop("rows")
         values["loss"] = values["loss"] / count if self.averages else values["loss"]
         return values
+
+
+class _R2(R2Score):
+    """R² from sums in float64, for targets of any size: torchmetrics' own takes sums below 1e-4 for 0."""
+
+    def update(self, preds: Tensor, target: Tensor) -> None:
+        super().update(preds.double(), target.double())
+
+    def compute(self) -> Tensor:
+        return r_squared(self.residual, self.sum_squared_error, self.sum_error, self.total).mean()
+
+
+def r_squared(residuals: Tensor, squares: Tensor, sums: Tensor, rows: Tensor | int) -> Tensor:
+    """R² (..., O) of each target; NaN below two rows.
+
+    Args:
+        residuals: (..., O) sums of squared residuals.
+        squares: (O,) sums of squared targets.
+        sums: (O,) sums of targets.
+        rows: how many were summed up, in float64.
+    """
+    if rows < 2:
+        return torch.full_like(residuals, torch.nan)
+    total = squares - sums.square() / rows
+    is_constant = total <= 1e-14 * squares  # below that it is rounding
+    return torch.where(is_constant, (residuals == 0).to(residuals), 1 - residuals / total)
 
 
 class LeanModule(L.LightningModule):

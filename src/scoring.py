@@ -30,7 +30,7 @@ class Scored:
     """Predictions on one dataset, in the user's units.
 
     Attributes:
-        rows: (N,) row numbers in the file or dataset.
+        rows: (N,) row numbers in the file (from 0 below its header, empty lines count) or in the dataset, from 0.
         arrays: features and targets; a target that a new file lacks is NaN.
         predictions: (N, O).
         metrics: loss, MAE and R², over all targets and of each where there are several; empty without targets.
@@ -55,14 +55,14 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
     config = read_config(folder)
     checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
     scored = predict(config, checkpoint, split, path)
+    target = Path(output) if output else folder / "predictions.csv"
+    _write(scored, target)  # before anything is told or tracked: it may not be possible
     told = Path(path).stem if path else split
     console = Console()
     if scored.metrics:
         named = {f"{told}/{name}": value for name, value in scored.metrics.items()}
         console.print(metrics_table(named, f"{folder.name}, best epoch {record.timing.get('best_epoch')}"))
         _track(folder, record, config, named)
-    target = Path(output) if output else folder / "predictions.csv"
-    _frame(scored).write_csv(target)
     console.print(f"\n{len(scored.rows)} predictions in {target}", soft_wrap=True, highlight=False)
     return scored
 
@@ -72,9 +72,10 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     state = checkpoint["state_dict"]
     data = instantiate(config.data)
     scale = Scale(*(state[name] for name in Scale.__annotations__))
-    rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, config, split)
+    rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, checkpoint, split)
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
+    data.dtype = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
     net.to(dtype).load_state_dict(
         {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     )
@@ -86,14 +87,16 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     return Scored(rows, arrays, (predicted * scale.target_std + scale.target_mean).numpy(), metrics)
 
 
-def _from_split(data: TabularData, config: DictConfig, split: str) -> tuple[np.ndarray, Arrays]:
+def _from_split(data: TabularData, checkpoint: dict[str, Any], split: str) -> tuple[np.ndarray, Arrays]:
+    if own := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(own)
     drawn = draw_split(data.num_rows(), *data.fractions, data.seed)
     rows = drawn[split]
     if not len(rows):
         raise ConfigError(f"this run has no {split} split", f"data.{split}_fraction=0", "split=train")
     arrays = data.arrays(drawn["train"])
     chosen = Arrays(arrays.features[rows], arrays.targets[rows], arrays.feature_names, arrays.target_names)
-    return rows, chosen
+    return _numbers(arrays, rows), chosen
 
 
 def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tuple[np.ndarray, Arrays]:
@@ -102,7 +105,11 @@ def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tupl
         raise ConfigError(law, type(data).__name__, "python -m src.train data=table data.path=… data.target=…")
     data.load_state_dict(checkpoint[type(data).__qualname__])
     arrays = data.arrays_of(path)
-    return np.arange(len(arrays.features)), arrays
+    return _numbers(arrays, np.arange(len(arrays.features))), arrays
+
+
+def _numbers(arrays: Arrays, rows: np.ndarray) -> np.ndarray:
+    return rows if arrays.row_numbers is None else arrays.row_numbers[rows]
 
 
 def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: list[str]) -> dict[str, float]:
@@ -119,6 +126,15 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
 
     each = {f"{m} {name}": v for i, name in enumerate(names) for m, v in scores([i]).items() if m != "loss"}
     return scores(slice(None)) | (each if len(names) > 1 else {})
+
+
+def _write(scored: Scored, target: Path) -> None:
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(_frame(scored).write_csv())
+    except OSError as error:
+        law = "output must be a file that can be written"
+        raise ConfigError(law, f"{target}: {error.strerror}", "output=predictions.csv") from error
 
 
 def _frame(scored: Scored) -> pl.DataFrame:

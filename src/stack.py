@@ -9,11 +9,11 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 from torch.func import stack_module_state
-from torchmetrics.functional import mean_absolute_error, r2_score
+from torchmetrics.functional import mean_absolute_error
 
 from src.config import Config
 from src.data.base import Scale
-from src.module import Batch, LeanModule
+from src.module import Batch, LeanModule, r_squared
 from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD, hyperparameters
 from src.schedules import Schedules
 from src.stacked_net import StackedNet, losses
@@ -227,9 +227,10 @@ def scores(seen: Seen, target_std: Tensor, reduction: str) -> dict[str, Tensor]:
     num_trials, num_rows, num_outputs = predicted.shape
     # Trials stand beside each other as outputs do: torchmetrics then sums each up by itself.
     predicted = predicted.transpose(0, 1).reshape(num_rows, -1)
-    actual = torch.cat(targets).to(precise).repeat(1, num_trials)
+    of_all = torch.cat(targets).to(precise)
+    actual = of_all.repeat(1, num_trials)
     std = target_std.to(predicted).repeat(num_trials)
     mae = mean_absolute_error(predicted * std, actual * std, num_outputs=num_trials * num_outputs)
-    r2 = r2_score(predicted, actual, multioutput="raw_values")
-    by_trial: Callable[[Tensor], Tensor] = lambda values: values.view(num_trials, num_outputs).mean(1)  # noqa: E731
-    return {"loss": loss, "mae": by_trial(mae), "r2": by_trial(r2)}
+    residuals = (predicted - actual).double().square().sum(0).view(num_trials, num_outputs)
+    r2 = r_squared(residuals, of_all.double().square().sum(0), of_all.double().sum(0), num_rows)
+    return {"loss": loss, "mae": mae.view(num_trials, num_outputs).mean(1), "r2": r2.mean(1)}

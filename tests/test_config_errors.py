@@ -113,6 +113,8 @@ GROUPS = [
     ("hydra.searchpath=[file://{cwd}/conf] experiment=betch_size", "got: experiment=betch_size", "=batch_size"),
     ("hydra.searchpath=[file://{cwd}/conf] model=broken", "broken.yaml must be right YAML", "got: line 2: mapping"),
     ("model._target_=nowhere.Net", "model._target_ must name a class that can be imported", "got: nowhere.Net"),
+    ("data._target_=src.dat.bundled.Diabetes", "can be imported", "try: data._target_=src.data.bundled.Diabetes"),
+    ("model._target_=src.models.two.Net", "can be imported", "got: src.models.two.Net"),
     ("model._target_=src.model.TwoLayerNet", "got: src.model", "try: model._target_=src.models.TwoLayerNet"),
 ]
 COMMAND_LINE = [

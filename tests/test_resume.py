@@ -15,7 +15,7 @@ from torch import Tensor
 
 from src import journal, run
 from src.check import check
-from src.errors import Interrupted
+from src.errors import ConfigError, Interrupted
 from src.module import Regressor
 from src.progress import Progress
 from src.record import read, read_history, write
@@ -133,6 +133,18 @@ def test_signal_while_the_last_checkpoint_is_written_stops_the_run(
     assert read(tmp_path).status == "running"
     monkeypatch.undo()
     assert run.resume(tmp_path).status == "finished"
+
+
+def test_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
+    table, rows = tmp_path / "houses.csv", "".join(f"{i},{2 * i}\n" for i in range(100))
+    table.write_text(f"size,price\n{rows}")
+    overrides = (*OVERRIDES, "data=table", f"data.path={table}", "data.target=price")
+    assert in_a_process_of_its_own(tmp_path / "run", signal.SIGTERM, 5, overrides) == 128 + signal.SIGTERM
+    table.write_text(f"size,price\n{rows}100,200\n")
+    with pytest.raises(ConfigError, match=r"houses.csv has changed"):
+        run.resume(tmp_path / "run")
+    table.write_text(f"size,price\n{rows}")
+    assert run.resume(tmp_path / "run").status == "finished"
 
 
 def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

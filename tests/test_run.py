@@ -170,7 +170,8 @@ def test_precision_reaches_the_weights(tmp_path: Path, precision: str) -> None:
         ("optimizer=adamw",), ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.nesterov=true"),
         ("loss.reduction=sum", "optimizer.lr=1e-4"), ("data=linnerud", "data.batch_size=4"), ("data=synthetic",),
         ("data=synthetic", "data.num_rows=200", "data.input_dim=8", "data.output_dim=2", "data.teacher_dim=4"),
-        ("debug=fast",), ("debug=overfit",), ("debug=anomaly",), ("trainer.max_epochs=null", "trainer.max_steps=25"),
+        ("debug=fast",), ("debug=overfit",), ("debug=anomaly",), ("debug=fast", "data.batch_size=1"),
+        ("trainer.max_epochs=null", "trainer.max_steps=25"),
         ("trainer.max_time=00:00:00:01", "trainer.max_epochs=-1"), ("trainer.accumulate_grad_batches=2",),
         ("trainer.gradient_clip_val=0.1",), ("trainer.check_val_every_n_epoch=2",),
         ("trainer.check_val_every_n_epoch=2", "scheduler=plateau"),
@@ -218,6 +219,15 @@ def test_a_net_that_can_learn_overfits_one_batch(tmp_path: Path) -> None:
     record = trained(tmp_path, "debug=overfit", "trainer.max_epochs=300", "optimizer.lr=1e-2")
     assert record.timing["steps"] == 300
     assert read_history(tmp_path)[-1]["train/loss"] < 1e-3
+
+
+def test_r2_of_one_row_is_null_in_the_record_and_the_run_trains_on(tmp_path: Path) -> None:
+    record = trained(tmp_path, "debug=overfit", "data.batch_size=1", "trainer.max_epochs=3")
+    assert record.status == "finished"
+    values = json.loads((tmp_path / "record.json").read_text(), parse_constant=pytest.fail)  # JSON knows no NaN
+    assert values["metrics"]["train/r2"] is None
+    assert math.isnan(read_history(tmp_path)[0]["train/r2"])
+    assert values["metrics"]["val/r2"] is not None
 
 
 def test_cosine_ends_where_it_should_and_plateau_steps_down(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 import copy
 import dataclasses
+import math
 
 import pytest
 import torch
+from sklearn.metrics import r2_score
 from torch import Tensor, nn
 
 from src.build import build_data
 from src.check import check
+from src.module import Scores
 from src.optim import hyperparameters
 from src.stack import Stack, scores
 from src.stackable import why_not
@@ -212,3 +215,32 @@ def test_scores_of_a_trial_do_not_depend_on_its_neighbours() -> None:
         for name, value in alone.items():
             torch.testing.assert_close(together[name][one], value, rtol=1e-6, atol=1e-6)
     assert together["r2"][1].isnan()
+
+
+def r2_of(predictions: Tensor, targets: Tensor) -> list[float]:
+    """Each trial's R² from a stack, once it is that of the trial alone."""
+    std = torch.ones(targets.shape[1])
+    together = scores([(torch.zeros(len(predictions)), predictions, targets)], std, "mean")["r2"]
+    for one, own in zip(together, predictions, strict=True):
+        alone = Scores(std, "mean")
+        alone.add(torch.tensor(0.0), own, targets)
+        torch.testing.assert_close(one, alone.summed_up()["r2"], rtol=1e-5, atol=1e-5, equal_nan=True)
+    return together.tolist()
+
+
+@pytest.mark.parametrize(("mean", "std"), [(0, 1), (1e5, 100), (0, 1e-6), (1e-3, 1e-5)])
+def test_r2_does_not_depend_on_the_units(mean: float, std: float) -> None:
+    targets = mean + std * torch.randn(50, O)
+    predictions = targets + 0.5 * std * torch.randn(K, 50, O)
+    exact = [r2_score(targets.double().numpy(), own.double().numpy()) for own in predictions]
+    assert r2_of(predictions, targets) == pytest.approx(exact, rel=1e-4)
+
+
+def test_r2_of_constant_targets_is_1_only_for_what_is_right() -> None:
+    targets = torch.full((9, 1), 0.1)
+    predictions = torch.stack([targets, targets + 1e-3, targets * torch.nan])
+    assert r2_of(predictions, targets) == [1, 0, 0]
+
+
+def test_r2_of_a_single_row_is_not_a_number() -> None:
+    assert all(math.isnan(value) for value in r2_of(torch.randn(K, 1, O), torch.randn(1, O)))

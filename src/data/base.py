@@ -26,12 +26,14 @@ class Arrays:
         targets: N x O, finite.
         feature_names: D names.
         target_names: O names.
+        row_numbers: N numbers of the rows in their file; None where they are 0, 1, 2, …
     """
 
     features: np.ndarray
     targets: np.ndarray
     feature_names: list[str]
     target_names: list[str]
+    row_numbers: np.ndarray | None = None
 
 
 @dataclass

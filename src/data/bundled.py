@@ -50,5 +50,5 @@ class Linnerud(Bundled):
         from sklearn.datasets import load_linnerud  # a second to import, and only where it is used
 
         table = load_linnerud()
-        names = [[name.lower() for name in group] for group in (table.feature_names, table.target_names)]
-        return Arrays(table.data, table.target, *names)
+        features, targets = ([name.lower() for name in group] for group in (table.feature_names, table.target_names))
+        return Arrays(table.data, table.target, features, targets)

@@ -6,6 +6,7 @@ Reading
 - Missing are: an empty cell, NaN, and the words in `MISSING`. Spaces around names and text do not count.
 - A column of a CSV holds numbers if every value reads as one. `true` and `false` are 1 and 0.
 - Columns without a name (an index that pandas wrote) and empty lines are not read.
+- Rows are numbered from 0 below the header, as `polars.read_csv` numbers them: empty lines count too.
 
 Targets
 - Numbers. Rows where a target is missing are left out, and their number is logged.
@@ -18,6 +19,7 @@ Features
   (nine values in ten are numbers) are errors.
 """
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -47,12 +49,16 @@ class Frame:
         features: names of the feature columns.
         targets: names of the target columns.
         notes: what was left out and why, a line each, for the log.
+        numbers: of the rows, in the file.
+        digest: see `digest_of`.
     """
 
     rows: pl.DataFrame
     features: tuple[str, ...]
     targets: tuple[str, ...]
     notes: tuple[str, ...]
+    numbers: pl.Series
+    digest: str
 
     @property
     def num_rows(self) -> int:
@@ -77,13 +83,23 @@ def read_table(path: str, target: str | Sequence[str], features: Sequence[str] |
     return _read(file, file.stat().st_mtime_ns, file.stat().st_size, targets, chosen)
 
 
-def read_rows(path: str) -> pl.DataFrame:
-    """Reads a file to predict from, as `encode` takes it.
+def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
+    """Reads a file to predict from: its rows, as `encode` takes them, and their numbers in the file.
 
     Raises:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
     return _load(_file(path))
+
+
+def digest_of(path: str) -> str:
+    """SHA-256 of a file's bytes: the same file in another place has the same.
+
+    Raises:
+        ConfigError: for a file that is missing or cannot be a table.
+    """
+    file = _file(path)
+    return _digest(file, file.stat().st_mtime_ns, file.stat().st_size)
 
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
@@ -127,10 +143,11 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 
 @lru_cache(maxsize=2)  # the check of the config and the training both read
 def _read(file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen: tuple[str, ...] | None) -> Frame:
-    table = _load(file)
+    table, numbers = _load(file)
     _check_names(table.columns, targets, chosen)
     table = table.with_columns(finite(table[name], "data.target") for name in targets)
-    rows = table.drop_nulls(targets)
+    has_targets = table.select(pl.all_horizontal(pl.col(targets).is_not_null())).to_series()
+    rows = table.filter(has_targets)
     if rows.is_empty():
         raise ConfigError("data.target must have a value in some row", ", ".join(targets), "another data.target")
     num_left_out = table.height - rows.height
@@ -147,11 +164,24 @@ def _read(file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen:
         raise ConfigError(law, ", ".join(rows.columns), "add columns to the file, or choose another data.target")
     notes += [f"column {name} is left out: {note}" for name, note in ids.items()]
     kept = pl.DataFrame([*rows.select(targets), *features])
-    return Frame(kept, tuple(column.name for column in features), targets, tuple(notes))
+    return Frame(
+        kept,
+        tuple(column.name for column in features),
+        targets,
+        tuple(notes),
+        numbers.filter(has_targets),
+        digest_of(str(file)),
+    )
 
 
-def _load(file: Path) -> pl.DataFrame:
-    """The named columns and the rows that are not blank; text is stripped, and missing is null."""
+@lru_cache(maxsize=100)  # each round of a sweep asks for it
+def _digest(file: Path, _mtime: int, _size: int) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
+    """The named columns and the rows that are not blank, and their numbers; text is stripped, and missing is null."""
     is_text = _is_text(file)
     try:
         table = _load_text(file) if is_text else pl.read_parquet(file, glob=False)
@@ -159,10 +189,11 @@ def _load(file: Path) -> pl.DataFrame:
         law = f"data.path must be a whole {'text table in UTF-8' if is_text else 'Parquet file'}"
         raise ConfigError(law, f"{file.name}: {error}", "write the file again, and look at it in a viewer") from error
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
-    table = table.filter(~pl.all_horizontal(pl.all().is_null()))
-    if table.is_empty():
+    is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
+    numbers = (~is_blank).arg_true()
+    if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
-    return table
+    return table[numbers], numbers
 
 
 def _load_text(file: Path) -> pl.DataFrame:

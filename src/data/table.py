@@ -6,16 +6,18 @@ from dataclasses import asdict
 from typing import Any, Unpack
 
 import numpy as np
+import polars as pl
 
 from src.data.base import Arrays, Common, Scale, TabularData
 from src.data.encoding import Encoding, encode, feature_names, measure
 from src.data.frame import Frame, read_rows, read_table
+from src.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
 
 class Table(TabularData):
-    """Rows of a file, encoded by what its train split holds; a checkpoint carries the encoding.
+    """Rows of a file, encoded by what its train split holds; a checkpoint carries the encoding and the file's digest.
 
     Args:
         path: a CSV or Parquet file with a header.
@@ -32,6 +34,7 @@ class Table(TabularData):
         self.target = target
         self.features = features
         self.encoding: Encoding | None = None
+        self._digest: str | None = None
 
     def num_rows(self) -> int:
         """Rows of the file whose targets are all there."""
@@ -41,13 +44,14 @@ class Table(TabularData):
         """The file in numbers, encoded by its train rows, or by the checkpoint that was loaded before.
 
         Raises:
-            ConfigError: for every mistake in the file.
+            ConfigError: for every mistake in the file, and for another file than that of the checkpoint.
         """
         frame = self._frame()
+        self._keep_digest(frame.digest)
         for note in frame.notes:
             log.info("%s: %s", self.path, note)
         self.encoding = self.encoding or measure(frame, train_rows)
-        return _arrays(*encode(frame.rows, self.encoding), self.encoding)
+        return _arrays(frame.rows, frame.numbers, self.encoding)
 
     def arrays_of(self, path: str) -> Arrays:
         """Another file in numbers, by the encoding of this one; all its rows, in their order.
@@ -64,7 +68,7 @@ class Table(TabularData):
         if self.encoding is None:
             self.setup()
         assert self.encoding is not None
-        return _arrays(*encode(read_rows(path), self.encoding), self.encoding)
+        return _arrays(*read_rows(path), self.encoding)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to predict from another file without this one; loads with weights_only=True."""
@@ -74,17 +78,34 @@ class Table(TabularData):
             "feature_names": self.feature_names,
             "target_names": self.target_names,
             "scale": asdict(self.scale),
+            "digest": self._digest,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the encoding of a checkpoint, which its weights were trained on."""
+        """Takes the encoding of a checkpoint, which its weights were trained on.
+
+        Raises:
+            ConfigError: where another file than the checkpoint's was read before.
+        """
+        self._keep_digest(state_dict.get("digest"))
         self.encoding = state_dict["encoding"]
         self.feature_names, self.target_names = state_dict["feature_names"], state_dict["target_names"]
         self.scale = Scale(**state_dict["scale"])
+
+    def _keep_digest(self, digest: str | None) -> None:
+        """Of the file that is split: drawn anew from another one, rows that were trained on would be tested."""
+        if None not in (digest, self._digest) and digest != self._digest:
+            law = "data.path must hold the file that the run was trained on: its splits are drawn from it"
+            remedy = (
+                f"put it back, or train again, or python -m src.evaluate run=… data.path={self.path}   (as new data)"
+            )
+            raise ConfigError(law, f"{self.path} has changed", remedy)
+        self._digest = digest or self._digest
 
     def _frame(self) -> Frame:
         return read_table(self.path, self.target, self.features)
 
 
-def _arrays(features: np.ndarray, targets: np.ndarray, encoding: Encoding) -> Arrays:
-    return Arrays(features, targets, feature_names(encoding), list(encoding["targets"]))
+def _arrays(rows: pl.DataFrame, numbers: pl.Series, encoding: Encoding) -> Arrays:
+    features, targets = encode(rows, encoding)
+    return Arrays(features, targets, feature_names(encoding), list(encoding["targets"]), numbers.to_numpy())

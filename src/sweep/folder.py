@@ -48,17 +48,29 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
         is_whole: whether these are all of the sweep's jobs, and not one round of them.
 
     Returns:
-        What has changed since an earlier launch: the grid, the code.
+        What has changed since an earlier launch: the grid, the code, the data.
+
+    Raises:
+        ConfigError: where the data has changed under a stack that is to go on.
     """
     path = folder / "sweep.json"
     earlier = json.loads(path.read_text()) if path.is_file() else {}
-    now = provenance({}, "")
+    now, data = provenance({}, ""), _digests(jobs)
+    changed = [file for file, digest in earlier.get("data", {}).items() if data.get(file, digest) != digest]
+    if changed and stacks_under_way(folder):
+        law = "data.path must hold the file that the sweep's stacks under way were trained on"
+        raise ConfigError(law, f"{changed[0]} has changed", "put it back, or choose another sweep.name")
     asked = list(dict.fromkeys(job.key for job in jobs))
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     diffs = earlier.get("diffs", {}) | diff_of(now["git"])
     values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
+    values["data"] = earlier.get("data", {}) | data
     replace_file(path, json.dumps(values, indent=2) + "\n")
-    return _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
+    told = [
+        f"{file} has changed since this sweep's earlier launch: its ended trials learnt from what it held before"
+        for file in changed
+    ]
+    return told + _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
 
 
 def forget_sweep(folder: Path) -> None:
@@ -66,6 +78,16 @@ def forget_sweep(folder: Path) -> None:
     if folder.is_dir() and not {path.name for path in folder.iterdir()} - {"multirun.yaml"}:
         (folder / "multirun.yaml").unlink(missing_ok=True)
         os.removedirs(folder)
+
+
+def _digests(jobs: Sequence[Job]) -> dict[str, str]:
+    """Of the tables that the jobs train on, by their paths."""
+    paths = {str(job.cfg.data.path) for job in jobs if job.cfg.data._target_ == "src.data.table.Table"}
+    if not paths:
+        return {}
+    from src.data.frame import digest_of  # polars is imported for a table only
+
+    return {path: digest_of(path) for path in sorted(paths)}
 
 
 def _changes(earlier: dict[str, Any], asked: list[str], git: dict[str, Any] | None) -> list[str]:

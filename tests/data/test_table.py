@@ -33,7 +33,7 @@ def encoded(path: str, train_rows: list[int], new: str | None = None) -> dict[st
     """Each encoded feature column by its name, of this file or of a new one."""
     table = read_table(path, "y")
     encoding = measure(table, np.array(train_rows))
-    features, _ = encode(read_rows(new) if new else table.rows, encoding)
+    features, _ = encode(read_rows(new)[0] if new else table.rows, encoding)
     assert features.dtype == np.float64
     return dict(zip(feature_names(encoding), features.T.tolist(), strict=True))
 
@@ -192,6 +192,21 @@ def test_text_that_looks_like_numbers_in_a_new_file_stays_text(tmp_path: Path) -
     path = written(tmp_path, "code,y\n01,0\n02,0\nB,0\nB,0\n01,0\n02,0\n")
     new = written(tmp_path, "code\n02\n01\n", "new.csv")
     assert encoded(path, [0, 1, 2], new) == {"code=01": [0, 1], "code=02": [1, 0], "code=B": [0, 0]}
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".parquet"])
+def test_rows_keep_their_numbers_in_the_file(tmp_path: Path, suffix: str) -> None:
+    text = "x,y\n0,0\n\n2,\n,3\n,\n5,5\n"
+    path = written(tmp_path, "\n" + text)
+    table = pl.read_csv(text.encode())
+    if suffix == ".parquet":
+        path = str(tmp_path / "houses.parquet")
+        table.write_parquet(path)
+    data = table_of(path, "y")
+    trained, new = data.arrays(np.arange(3)), data.arrays_of(path)
+    assert pl.Series(trained.row_numbers).to_list() == [0, 3, 5], "as polars reads the file"
+    assert pl.Series(new.row_numbers).to_list() == [0, 2, 3, 5]
+    assert table["y"].gather([0, 3, 5]).to_list() == trained.targets[:, 0].tolist()
 
 
 def test_a_single_row_can_be_predicted(csv: str, tmp_path: Path) -> None:

@@ -267,3 +267,20 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def test_a_stack_does_not_go_on_with_other_data_and_an_ended_sweep_says_so(tmp_path: Path) -> None:
+    table, rows = tmp_path / "houses.csv", "".join(f"{i},{2 * i}\n" for i in range(300))
+    table.write_text(f"size,price\n{rows}")
+    words = (*SMALL, "data=table", "data.path=houses.csv", "data.target=price", "tracking=disabled")
+    assert quick(tmp_path, *words, first=partial(signal_at_step, 9, signal.SIGTERM)).returncode == 128 + signal.SIGTERM
+    table.write_text(f"size,price\n{rows}300,600\n")
+    refused = quick(tmp_path, *words)
+    assert refused.returncode == 2
+    assert "got: houses.csv has changed" in refused.stderr
+    assert list(sweep_in(tmp_path).glob("stacks/*.ckpt")), "it can go on once the file is put back"
+    table.write_text(f"size,price\n{rows}")
+    done = quick(tmp_path, *words)
+    assert (done.returncode, "has changed" in done.stdout) == (0, False)
+    table.write_text(f"size,price\n{rows}300,600\n")
+    assert "houses.csv has changed since this sweep's earlier launch" in quick(tmp_path, *words).stdout
