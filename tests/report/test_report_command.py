@@ -43,8 +43,8 @@ def test_torch_lightning_and_wandb_are_never_imported(tmp_path: Path) -> None:
     ("words", "folder"), [([], "outputs/runs"), (["RUN=outputs/sweeps/a b"], "outputs/sweeps/a b")]
 )
 def test_make_report_shows_all_runs_or_what_it_is_told(words: list[str], folder: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "RUN"}
-    command = ["make", "--dry-run", "--assume-old=setup", "report", *words]
+    environment = {name: value for name, value in os.environ.items() if name != "RUN" and not name.startswith("MAKE")}
+    command = ["make", "--no-print-directory", "--dry-run", "--assume-old=setup", "report", *words]
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.stdout.splitlines()[-1].endswith(f'python -m src.report "{folder}"')
 

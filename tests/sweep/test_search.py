@@ -117,6 +117,7 @@ def test_best_setting_can_be_pasted_and_taken_as_an_experiment(tmp_path: Path) -
         assert records_of(tmp_path / f"again{number}")["run"].key == best.key
 
 
+@pytest.mark.soak
 def test_best_setting_of_an_experiment_can_be_taken_however_the_words_were_ordered(tmp_path: Path) -> None:
     words = ("optimizer=adamw", "experiment=learning_rate")
     search(tmp_path, *words, "trainer.max_epochs=2", trials=4, batch=4, space=(LR,))
@@ -135,6 +136,7 @@ def test_groups_can_be_searched_and_best_yaml_chooses_them(tmp_path: Path) -> No
     assert best.model.hidden_dim in (4, 8)
 
 
+@pytest.mark.soak
 def test_storage_from_the_environment_is_written_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     database = f"sqlite:///{tmp_path}/study.db"
     monkeypatch.setenv("STUDY_DB", database)
@@ -234,6 +236,7 @@ def test_too_many_failures_stop_the_study_with_the_first_ones_reason(tmp_path: P
     assert len(records_of(sweep_of(tmp_path))) == 8
 
 
+@pytest.mark.soak
 def test_fewer_failures_are_over_as_they_are_and_the_search_succeeds(tmp_path: Path) -> None:
     words = ("model=unlucky", "model.hidden_dim=12,13", bring_nets(tmp_path), "hydra.sweeper.max_failure_rate=1")
     search(tmp_path, *words, "trainer.max_epochs=2", space=(LR,), trials=6)
