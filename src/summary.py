@@ -43,11 +43,17 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
     console.print(metrics_table(measured, title))
     upload = f"python -m src.sync {folder}"
     next_commands = [
-        *([f"python -m src.evaluate run={folder}"] if record.checkpoint else []),
+        *([_evaluate(record, folder)] if record.checkpoint else []),
         "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
         upload if record.wandb.get("mode") == "offline" else record.wandb.get("url") or "python -m src.train --help",
     ]
     next_steps(folder, next_commands, console)
+
+
+def _evaluate(record: Record, folder: Path) -> str:
+    """What scores a run: its test split, or where it has none its train split."""
+    split = [] if any(name.startswith("test/") for name in record.metrics) else ["split=train"]
+    return shlex.join(["python", "-m", "src.evaluate", f"run={folder}", *split])
 
 
 def sweep_summary(
@@ -74,8 +80,7 @@ def sweep_summary(
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
     commands = []
     if best := best_trial(settings[0], objective) if settings else None:
-        run = shlex.quote(f"run={short(folder)}/{best.key}")
-        commands = [train_again(best.overrides), f"python -m src.evaluate {run}"]
+        commands = [train_again(best.overrides), _evaluate(best, short(folder) / best.key)]
     next_steps(folder, [*more, *commands], console, page)
 
 

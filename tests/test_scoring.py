@@ -88,3 +88,10 @@ def test_a_checkpoint_without_a_digest_is_scored_all_the_same(tmp_path: Path) ->
     checkpoint = best(tmp_path / "run")
     del checkpoint["Table"]["digest"]
     assert predict(read_config(tmp_path / "run"), checkpoint, "test", None).metrics
+
+
+def test_run_without_a_test_split_is_told_a_command_that_scores_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    trained(tmp_path, "data.test_fraction=0", "trainer.max_epochs=1")
+    assert f"python -m src.evaluate run={tmp_path} split=train\n" in capsys.readouterr().out
