@@ -34,7 +34,7 @@ from src.stackable import why_not
 from src.tracking import run_name, track
 
 _MEMORY = 2**29  # bytes that a stack may take, weights and activations together
-_LARGEST = 512  # beyond this a CPU's caches gain nothing more
+_LARGEST = 512  # trials of a stack on a CPU: beyond this its caches gain nothing more
 
 
 @dataclass
@@ -81,7 +81,8 @@ def room(trial: Trial) -> tuple[int, str | None]:
     activations = _activations(net, features[: data.batch_size])
     outputs = sum(len(data.split(split)[0]) for split in SPLITS) * data.output_dim
     numbers = 8 * weights + 4 * activations + 6 * outputs  # weights, moments, gradients and copies of the best
-    return max(1, min(_LARGEST, _MEMORY // (features.element_size() * numbers))), None
+    fits = max(1, _MEMORY // (features.element_size() * numbers))
+    return min(fits, _LARGEST) if device_name(trial.cfg) == "cpu" else fits, None
 
 
 def fit_stack(

@@ -441,6 +441,13 @@ CASES: dict[str, tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]] = {
 }
 
 
+def test_a_gpu_takes_as_many_trials_in_a_stack_as_its_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (trial,) = trials_in(tmp_path, ("trainer.accelerator=cpu", "tracking=disabled"), [()])
+    assert room(trial) == (512, None), "a CPU's caches gain nothing more"
+    monkeypatch.setattr(stacks, "device_name", lambda _: "some GPU")
+    assert room(trial)[0] >= 4096
+
+
 def train(folder: Path, case: str, signum: int = 0, at_step: int = -1, at_end: int = -1) -> None:
     """Trains a stack, or goes on with it; sends itself a signal after a step, or as it finishes its n-th trial."""
     original, finish = journal.Journal.on_train_batch_end, stacks._finish

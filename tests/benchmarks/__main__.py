@@ -2,7 +2,7 @@
 
 import sys
 
-from tests.benchmarks import online, search, startup, steps, sweeps
+from tests.benchmarks import gpu, online, search, startup, steps, sweeps
 
 MEASUREMENTS = {
     "steps": steps.main,
@@ -10,6 +10,7 @@ MEASUREMENTS = {
     "sweeps": sweeps.main,
     "search": search.main,
     "online": online.main,
+    "gpu": gpu.main,
 }
 
 for name in sys.argv[1:] or MEASUREMENTS:
