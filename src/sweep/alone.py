@@ -8,12 +8,12 @@ from omegaconf import OmegaConf
 
 from src import record as records
 from src.errors import Interrupted
+from src.laws import needs_processes
 from src.record import Prune, Record
 from src.run import fit, resume
 from src.signals import die_with_parent
 from src.sweep.folder import earlier_record
 from src.sweep.jobs import Job, write_hydra_files
-from src.sweep.plan import needs_processes
 
 log = logging.getLogger(__name__)
 _TAIL = 30  # lines of a failed process that are shown
