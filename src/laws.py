@@ -14,6 +14,7 @@ from src.data.split import split_sizes
 from src.errors import ConfigError
 from src.groups import TARGETS
 from src.suggest import COMMAND, closest
+from src.tracking_laws import check_tracking
 
 METRICS = ("train/loss", "train/mae", "train/r2", "val/loss", "val/mae", "val/r2")
 NUM_ROWS = {"Diabetes": 442, "Linnerud": 20}
@@ -29,6 +30,7 @@ def check_together(cfg: Config) -> None:
     _check_objective(cfg)
     _check_end(cfg)
     _check_trainer(cfg)
+    check_tracking(cfg.tracking, cfg.sweep.name)
     if cfg.optimizer.get("nesterov") and not cfg.optimizer.get("momentum"):
         law = "optimizer.nesterov=true needs optimizer.momentum above 0"
         raise ConfigError(law, cfg.optimizer.get("momentum"), "optimizer.momentum=0.9")

@@ -82,9 +82,13 @@ def _is_own(stream: io.TextIOWrapper, number: int) -> bool:
 
 def _guarded(number: int, stream: io.TextIOWrapper | None) -> io.TextIOWrapper:
     outlet = Outlet(number)
-    settings = {name: getattr(stream, name, False) for name in ("line_buffering", "write_through")}
-    encoding = stream.encoding if stream else "utf-8"  # what it lacks, such as ±, is shown as a question mark
-    guarded = io.TextIOWrapper(io.BufferedWriter(outlet), encoding, "replace", **settings)
+    guarded = io.TextIOWrapper(
+        io.BufferedWriter(outlet),  # type: ignore[type-var]  # a FileIO, but for the types that it may be given
+        stream.encoding if stream else "utf-8",
+        "replace",  # a letter that the encoding lacks, such as ±, becomes a question mark
+        line_buffering=bool(stream and stream.line_buffering),
+        write_through=bool(stream and stream.write_through),
+    )
     os.register_at_fork(after_in_child=outlet.forget)
     atexit.register(_end, guarded, outlet, stream)
     return guarded

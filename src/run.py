@@ -31,6 +31,7 @@ def fit(
     overrides: list[str],
     quiet: bool = False,
     prune: Prune | None = None,
+    wandb_id: str | None = None,
 ) -> Record:
     """Trains one run in its folder.
 
@@ -41,6 +42,7 @@ def fit(
         overrides: what the user typed.
         quiet: print nothing, as one of many.
         prune: drops a trial that falls behind.
+        wandb_id: the W&B run's; None makes a new one.
 
     Returns:
         The record, as it is on disk.
@@ -49,7 +51,7 @@ def fit(
         ConfigError: where the config cannot be built.
         Interrupted: where a signal stopped the run.
     """
-    record = Record(naming.key(cfg), overrides)
+    record = Record(naming.key(cfg), overrides, wandb={"id": wandb_id})
     return _fit(cfg, folder, config, record, None, quiet, prune)
 
 

@@ -1,6 +1,7 @@
 """One trial by itself, in this process or, where it needs several, in processes of its own."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -49,6 +50,7 @@ def _fit_in_processes(job: Job) -> Record:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={name: value for name, value in os.environ.items() if name != "WANDB_MODE"},  # as we have set it
         start_new_session=True,  # Ctrl-C reaches it once, through us
         preexec_fn=die_with_parent,
     )
