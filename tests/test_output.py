@@ -14,10 +14,14 @@ from tests.conftest import SMALL
 from tests.sweep.commands import quick, records_of
 
 
-def _becomes(number: int) -> None:
+_before: list[object] = []  # streams that would close the descriptors, were they forgotten
+
+
+def _becomes(number: int, encoding: str = "utf-8") -> None:
+    _before.extend([sys.stdout, sys.stderr])
     for standard in (1, 2):
         os.dup2(number, standard)
-    sys.stdout, sys.stderr = (os.fdopen(standard, "w", buffering=1) for standard in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(standard, "w", buffering=1, encoding=encoding) for standard in (1, 2))
 
 
 def _reader_has_gone() -> None:
@@ -31,18 +35,17 @@ def _disk_is_full() -> None:
 
 
 def _closed() -> None:
+    _before.extend([sys.stdout, sys.stderr])
     os.close(1)
     os.close(2)
     sys.stdout = sys.stderr = None  # as Python does where they are closed when it starts
 
 
 def _letters_are_lacking() -> None:
-    for standard in (1, 2):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), standard)
-    sys.stdout, sys.stderr = (os.fdopen(standard, "w", buffering=1, encoding="ascii") for standard in (1, 2))
+    _becomes(os.open(os.devnull, os.O_WRONLY), encoding="ascii")
 
 
-@pytest.mark.parametrize("first", [_reader_has_gone, _disk_is_full, _closed, _letters_are_lacking])
+@pytest.mark.parametrize("first", [_reader_has_gone, _disk_is_full, _closed])
 def test_a_run_that_cannot_print_is_trained_and_recorded(tmp_path: Path, first: Callable[[], None]) -> None:
     if first is _disk_is_full and not Path("/dev/full").exists():
         pytest.skip("this system has no disk that is always full")
@@ -50,9 +53,10 @@ def test_a_run_that_cannot_print_is_trained_and_recorded(tmp_path: Path, first: 
     assert (read(tmp_path / "run").status, read(tmp_path / "run").error) == ("finished", None)
 
 
-def test_a_sweep_that_cannot_print_is_trained_and_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("first", [_reader_has_gone, _letters_are_lacking])  # it prints a ±
+def test_a_sweep_that_cannot_print_is_trained_and_reported(tmp_path: Path, first: Callable[[], None]) -> None:
     words = ("-m", *SMALL, "seed=0,1", "optimizer.lr=1e-3,1e-2", "sweep.name=mine", "hydra.launcher.workers=2")
-    assert quick(tmp_path, *words, first=_reader_has_gone).returncode == 0
+    assert quick(tmp_path, *words, first=first).returncode == 0
     sweep = tmp_path / "outputs/sweeps/mine"
     assert [record.status for record in records_of(sweep).values()] == ["finished"] * 4
     assert (sweep / "report.html").is_file()
