@@ -1,0 +1,1 @@
+from src import ranks  # noqa: F401  # before anything imports Lightning

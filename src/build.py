@@ -1,5 +1,6 @@
 """Builds what a run is made of: data, net, Trainer."""
 
+import inspect
 import logging
 import warnings
 from contextlib import AbstractContextManager, nullcontext
@@ -18,11 +19,19 @@ from src.config import Config
 from src.data.base import TabularData
 from src.errors import ConfigError
 from src.module import MakeScheduler, Regressor
+from src.processes import OwnProcesses
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
 warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning, module="lightning")
 for name in ("lightning.pytorch", "lightning.fabric"):
     logging.getLogger(name).setLevel(logging.WARNING)  # its news are devices found and tips; set at import, so here
+_TRAINER = {name: argument.default for name, argument in inspect.signature(L.Trainer).parameters.items()}
+_LEFT_OUT: dict[str, Any] = {
+    "logger": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+    "num_sanity_val_steps": 0,
+}
 
 
 @dataclass
@@ -71,19 +80,14 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
         ConfigError: where this machine lacks what the Trainer is asked for.
     """
     torch.set_num_threads(cfg.num_threads)
-    settings = vars(cfg.trainer) | {"profiler": cfg.trainer.profiler or _NoProfiler(), "accelerator": _accelerator(cfg)}
+    # All arguments are given: what is left out, Lightning takes from PL_TRAINER_... in the environment.
+    settings = _TRAINER | vars(cfg.trainer) | _LEFT_OUT | {"callbacks": callbacks, "accelerator": _accelerator(cfg)}
+    settings |= {"profiler": cfg.trainer.profiler or _NoProfiler(), "enable_checkpointing": bool(callbacks)}
+    settings["plugins"] = [OwnProcesses(cfg.num_threads)]
     if cfg.data.get("val_fraction") == 0:
         settings["limit_val_batches"] = 0
     try:
-        return L.Trainer(
-            **settings,
-            callbacks=callbacks,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=bool(callbacks),
-            num_sanity_val_steps=0,
-        )
+        return L.Trainer(**settings)
     except MisconfigurationException as error:
         if cfg.trainer.accelerator == "gpu" and not torch.cuda.is_available():
             law = "trainer.accelerator=gpu needs a CUDA device, and torch finds none on this machine"

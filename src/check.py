@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import math
-import os
 import re
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import cache, lru_cache
@@ -14,6 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
+from src import ranks
 from src.config import Config
 from src.errors import ConfigError, die
 from src.groups import TARGETS
@@ -44,7 +44,7 @@ class CheckBeforeRun(Callback):
 
 def _check_folder(folder: Path) -> None:
     """A run is never written over; the further processes of a DDP run share the folder of the first."""
-    if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
+    if (folder / "record.json").exists() and not ranks.RANK:
         raise ConfigError("hydra.run.dir holds a run already", str(folder), f"python -m src.train resume={folder}")
 
 

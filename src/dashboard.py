@@ -16,6 +16,7 @@ from rich.console import Console
 
 from src.errors import ConfigError, die
 from src.online import Account, Unreachable, account, quiet_environment
+from src.output import keep_going
 from src.panels import Swept, workspace
 from src.ranking import same_for_all
 from src.record import read, read_config, replace_file
@@ -26,6 +27,7 @@ _USAGE = "python -m src.dashboard project=tandem sweep=outputs/sweeps/<sweep>"
 
 def main() -> None:
     """Saves the workspace and prints its address; wrong input or no server costs an exit code 2."""
+    keep_going()
     try:
         if not find_spec("wandb_workspaces"):
             raise ConfigError("a dashboard needs the package wandb-workspaces", remedy="pip install wandb-workspaces")

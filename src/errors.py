@@ -22,8 +22,9 @@ from hydra.errors import HydraException, InstantiationException, MissingConfigEx
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from src import suggest
+from src import ranks, suggest
 from src.groups import TARGETS
+from src.output import keep_going
 from src.suggest import COMMAND, ENTRY, GROUPS, ConfigError, options, setting
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -52,6 +53,7 @@ class Interrupted(BaseException):
 @contextmanager
 def reported() -> Iterator[None]:
     """Runs a Hydra entry: a user's mistake is told in a few lines with exit code 2, a bug keeps its traceback."""
+    keep_going()
     asked = os.environ.get(_FULL) == "1"
     os.environ[_FULL] = "1"  # Hydra then raises instead of printing
     try:
@@ -63,7 +65,7 @@ def reported() -> Iterator[None]:
             raise
         die(mistake)
     except Interrupted as stop:
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of the processes of one run the first one says it
+        if not ranks.RANK:  # of the processes of one run the first one says it
             print(f"\nstopped by {stop}; go on with: {stop.resume}", flush=True)
         raise SystemExit(128 + stop.signum) from None
     except KeyboardInterrupt:  # before anything was begun

@@ -4,12 +4,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import hydra
-from omegaconf import MISSING, DictConfig
+from omegaconf import MISSING, DictConfig, OmegaConf
 
 from src.check import into_schema
+from src.config import Tracking
 from src.errors import ConfigError, die, reported
 from src.groups import choice
-from src.record import read
+from src.record import read, read_config
+from src.tracking_laws import check_tracking
 
 
 @dataclass
@@ -38,6 +40,9 @@ def evaluate(cfg: DictConfig) -> None:
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
             raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
+        tracking = OmegaConf.to_object(OmegaConf.merge(Tracking, read_config(folder).tracking))
+        assert isinstance(tracking, Tracking)
+        check_tracking(tracking, record.wandb.get("group"))
         from src.scoring import score  # torch is imported here
 
         score(folder, record, settings.split, settings.data.path, settings.output)

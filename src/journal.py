@@ -2,7 +2,6 @@
 
 import logging
 import signal
-import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
 from src.errors import Interrupted
+from src.signals import listen
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +90,7 @@ class Journal(Checkpoint, ABC):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         # Only now: Lightning has set handlers of its own, which end a training without a checkpoint. It restores those
         # that were there before, however the training ends.
-        self._listen()
+        listen(self._notice)  # the second signal stops at once
         if trainer.received_sigterm:
             self._signum = signal.SIGTERM
 
@@ -137,12 +137,6 @@ class Journal(Checkpoint, ABC):
         if signum:
             self._signum = None
             raise Interrupted(signum)
-
-    def _listen(self) -> None:
-        """Catches SIGTERM and Ctrl-C; the second one of them stops at once."""
-        if threading.current_thread() is threading.main_thread():  # Python allows signal handlers in it alone
-            for signum in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(signum, self._notice)
 
     def _notice(self, signum: int, frame: FrameType | None) -> None:
         if self._signum is not None and self.stops_at_second_signal:

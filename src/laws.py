@@ -2,15 +2,19 @@
 
 import math
 import re
+import shlex
+import sys
 from typing import Any
 
 from omegaconf import DictConfig
 
+from src import ranks
 from src.config import Config
 from src.data.split import split_sizes
 from src.errors import ConfigError
 from src.groups import TARGETS
-from src.suggest import closest
+from src.suggest import COMMAND, closest
+from src.tracking_laws import check_tracking
 
 METRICS = ("train/loss", "train/mae", "train/r2", "val/loss", "val/mae", "val/r2")
 NUM_ROWS = {"Diabetes": 442, "Linnerud": 20}
@@ -26,6 +30,7 @@ def check_together(cfg: Config) -> None:
     _check_objective(cfg)
     _check_end(cfg)
     _check_trainer(cfg)
+    check_tracking(cfg.tracking, cfg.sweep.name)
     if cfg.optimizer.get("nesterov") and not cfg.optimizer.get("momentum"):
         law = "optimizer.nesterov=true needs optimizer.momentum above 0"
         raise ConfigError(law, cfg.optimizer.get("momentum"), "optimizer.momentum=0.9")
@@ -95,6 +100,26 @@ def _check_trainer(cfg: Config) -> None:
     if trainer.precision.startswith("16") and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
         law = f"optimizer.fused=true cannot clip gradients under trainer.precision={trainer.precision}"
         raise ConfigError(law, f"trainer.gradient_clip_val={trainer.gradient_clip_val}", "optimizer.fused=null")
+
+    _check_processes(cfg)
+
+
+def _check_processes(cfg: Config) -> None:
+    """A run that takes several processes starts them itself, on this machine."""
+    if cfg.trainer.num_nodes > 1:
+        law = "trainer.num_nodes must be 1: a run starts its processes itself, on one machine"
+        raise ConfigError(law, cfg.trainer.num_nodes, "trainer.num_nodes=1")
+    if needs_processes(cfg) and ranks.STARTED_BY:
+        name, number, by = ranks.STARTED_BY
+        law = f"a run on several devices starts its processes itself: it is started once, without {by}"
+        raise ConfigError(law, f"{name}={number}", f"env -u {name} {COMMAND} {shlex.join(sys.argv[1:])}")
+
+
+def needs_processes(cfg: Config) -> bool:
+    """Whether a run needs more than one process or device, as DDP does."""
+    devices = cfg.trainer.devices
+    one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
+    return not one or cfg.trainer.strategy != "auto"
 
 
 def _check_data(data: DictConfig) -> None:

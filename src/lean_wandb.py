@@ -25,12 +25,32 @@ LEAN: dict[str, Any] = {
 }
 """Settings of each of our W&B runs."""
 
+OF_A_RUN = (
+    "MODE", "DISABLED", "PROJECT", "ENTITY", "NAME", "TAGS", "NOTES", "RUN_GROUP", "JOB_TYPE", "DIR", "RUN_ID",
+    "RESUME", "RESUME_FROM", "FORK_FROM", "CONFIG_PATHS", "SWEEP_ID", "SWEEP_PARAM_PATH", "SERVICE",
+)  # fmt: skip
+"""What W&B's environment variables say of a run, each after `WANDB_`: our runs are told all of it themselves."""
+_AGENTS = ("PROJECT", "ENTITY", "RUN_ID", "SWEEP_ID")
 
-def prepare() -> None:
-    """Imports wandb, with what it reads at import: without it even an offline run looks a host up."""
+
+def prepare(run_id: str | None = None) -> None:
+    """Imports wandb, with what it reads at import: without it even an offline run looks a host up.
+
+    Args:
+        run_id: of the run that begins. Where an agent of a W&B sweep has made that id, the run is part of that sweep.
+    """
+    is_agents = run_id is not None and run_id == agents_run()
+    for name in OF_A_RUN:
+        if not (is_agents and name in _AGENTS) and not (name == "SERVICE" and "wandb" in sys.modules):
+            os.environ.pop(f"WANDB_{name}", None)
     os.environ["WANDB_MODE"] = "offline"
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb.sdk.launch  # noqa: F401  # which wandb.init would import, in twice the time once torch is there
+
+
+def agents_run() -> str | None:
+    """The id that an agent of a W&B sweep has made for the one run that it starts; None without an agent."""
+    return os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
 
 
 def write_within(folder: Path | None) -> None:

@@ -6,11 +6,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from src import naming
+from src import naming, ranks
 from src import record as records
 from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
@@ -32,6 +31,7 @@ def fit(
     overrides: list[str],
     quiet: bool = False,
     prune: Prune | None = None,
+    wandb_id: str | None = None,
 ) -> Record:
     """Trains one run in its folder.
 
@@ -42,6 +42,7 @@ def fit(
         overrides: what the user typed.
         quiet: print nothing, as one of many.
         prune: drops a trial that falls behind.
+        wandb_id: the W&B run's; None makes a new one.
 
     Returns:
         The record, as it is on disk.
@@ -50,7 +51,7 @@ def fit(
         ConfigError: where the config cannot be built.
         Interrupted: where a signal stopped the run.
     """
-    record = Record(naming.key(cfg), overrides)
+    record = Record(naming.key(cfg), overrides, wandb={"id": wandb_id})
     return _fit(cfg, folder, config, record, None, quiet, prune)
 
 
@@ -85,7 +86,7 @@ def _fit(
     prune: Prune | None,
 ) -> Record:
     started = time.perf_counter()
-    main = rank_zero_only.rank == 0  # type: ignore[attr-defined]  # only one of several processes writes
+    main = ranks.RANK == 0  # only one of several processes writes
     record.timing = {"started": record.timing.get("started") or records.now()}
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
@@ -187,7 +188,7 @@ def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool)
 def _refuse_if_alive(record: Record, folder: Path) -> None:
     """Two processes in one folder would write over each other; those of one DDP run share it."""
     source, pid = record.provenance, int(record.provenance.get("pid", 0))
-    if record.error is not None or source.get("host") != os.uname().nodename or "LOCAL_RANK" in os.environ:
+    if record.error is not None or source.get("host") != os.uname().nodename or ranks.RANK:
         return
     if pid != os.getpid() and is_alive(pid):
         law = f"{folder} is still being trained"

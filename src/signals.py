@@ -4,24 +4,33 @@ import ctypes
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 from src.errors import Interrupted
 
 _PR_SET_PDEATHSIG = 1  # Linux's prctl.h
+_STOPPING = tuple(
+    getattr(signal, name)
+    # Ctrl-C, `kill`, a terminal that closes, and what batch systems send before a job's time is over.
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+    if hasattr(signal, name)
+)
+_FREE = (signal.SIG_DFL, signal.default_int_handler)
+_OTHERS = {signum: handler for signum in _STOPPING if (handler := signal.getsignal(signum)) not in _FREE}
+"""Signals that were not free when this program started: ignored, as under `nohup`, or another's, such as submitit's."""
 
 
 @contextmanager
 def stoppable(resume: str) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the block as `Interrupted` at any moment, not only while a training listens to them.
+    """Ctrl-C, SIGTERM and their like end the block as `Interrupted` at any moment, also where no training listens.
 
     Args:
         resume: the command that goes on with what is stopped.
     """
-    signums = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    handlers = {signum: signal.signal(signum, _stop) for signum in signums}
+    before = listen(_stop)
     try:
         yield
     except (Interrupted, KeyboardInterrupt) as error:
@@ -29,7 +38,25 @@ def stoppable(resume: str) -> Iterator[None]:
         stopped.resume = resume
         raise stopped from None
     finally:
-        for signum, handler in handlers.items():
+        _set(before)
+
+
+def listen(handler: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Lets a handler hear of the signals that stop a program; those that were not free at its start stay as they were.
+
+    Returns:
+        The handlers before.
+    """
+    if threading.current_thread() is not threading.main_thread():  # Python allows signal handlers in it alone
+        return {}
+    before = {signum: signal.getsignal(signum) for signum in _STOPPING}
+    _set(dict.fromkeys(_STOPPING, handler) | _OTHERS)
+    return before
+
+
+def _set(handlers: dict[int, Any]) -> None:
+    for signum, handler in handlers.items():
+        if handler is not None:  # else it was not set by Python
             signal.signal(signum, handler)
 
 

@@ -12,6 +12,7 @@ from rich.console import Console
 from src import record as records
 from src.errors import ConfigError, die
 from src.online import NO_KEY
+from src.output import keep_going
 from src.provenance import is_alive
 from src.tracking import placed
 from src.upload import Outcome, Upload
@@ -28,6 +29,7 @@ def main() -> int:
     Returns:
         0 where all has arrived, 1 where some is left, 2 where nothing could be tried.
     """
+    keep_going()
     try:
         folders, limit = _asked(sys.argv[1:])
         logs = sorted({log for folder in folders for log in logs_in(folder)})

@@ -6,15 +6,19 @@ log while it grows and uploads it (`src.upload`). wandb, half a second, is impor
 
 import logging
 import os
+import re
 import secrets
 import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from src.config import Tracking
 from src.lean_wandb import LEAN, bring_wandb_here, prepare, write_within
+from src.suggest import known_keys
+from src.tracking_laws import LONGEST
 from src.upload import Outcome, Upload, uploads
 from src.uploader import is_uploaded
 
@@ -168,7 +172,7 @@ def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identit
         return NullTracker()
     write_within(folder)
     try:
-        prepare()
+        prepare(identity.get("run_id"))
         return WandbTracker(folder, settings, config, **identity)
     except Exception as error:  # as above
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)
@@ -194,15 +198,38 @@ def say_what_is_left(outcome: Outcome, folder: Path) -> None:
 
 
 def new_id() -> str:
-    """A W&B id that no other run has; an agent of a W&B sweep has made one for its run."""
-    given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-    return given or secrets.token_hex(4)
+    """A W&B id that no other run has, among a million too."""
+    return secrets.token_hex(8)
 
 
 def run_name(overrides: Sequence[str], key: str) -> str:
-    """What a run changed, such as `lr=0.01 seed=3`; its key where it changed nothing."""
-    told = [o.lstrip("+~") for o in overrides if not o.startswith(("hydra", "tracking", "sweep", "resume"))]
-    return " ".join(".".join(o.split("=")[0].split(".")[-1:]) + o[len(o.split("=")[0]) :] for o in told) or key
+    """What a run changed, such as `lr=0.01 seed=3`; its key where it changed nothing.
+
+    Of a key the last part is told where that says which one it is: not of `data.seed`, nor of what only a class of the
+    user's own has, unless that is the model. A name that W&B would refuse for its length ends in the run's key.
+    """
+    told = [text.lstrip("+") for text in overrides if not _NOT_TOLD.match(text)]
+    pairs = [text.partition("=") for text in told]
+    name = " ".join(_short(typed) + equals + value for typed, equals, value in pairs) or key
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - len(key) - 2]}… {key}"
+
+
+def _short(key: str) -> str:
+    group, _, leaf = key.rpartition(".")
+    alike = [known for known in _by_leaf().get(leaf, ()) if known != key]
+    return leaf if not alike and (group == "model" or leaf in _by_leaf()) else key
+
+
+@cache
+def _by_leaf() -> dict[str, list[str]]:
+    """The keys of the schema by their last parts."""
+    found: dict[str, list[str]] = {}
+    for key in known_keys():
+        found.setdefault(key.rpartition(".")[2], []).append(key)
+    return found
+
+
+_NOT_TOLD = re.compile(r"[+~]*(hydra|tracking|sweep|resume)\b")
 
 
 def _define_metrics(run: Any) -> None:

@@ -19,13 +19,14 @@ def train(cfg: DictConfig) -> float | None:
     """Trains one run in the folder that Hydra made for it and returns its objective."""
     checked = check(cfg)
     with heavy_imports():  # torch is imported here, once the config is known to be right
+        from src.lean_wandb import agents_run
         from src.run import fit, resume
 
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
         if not one_of_many:
-            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
+            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), wandb_id=agents_run())
         else:  # a trial under a launcher that knows nothing of records
             prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
             if (folder / "record.json").is_file():

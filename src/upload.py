@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from src.lean_wandb import OF_A_RUN
 from src.online import Account
 from src.uploader import is_uploaded
 
 _ROOT = Path(__file__).parent.parent
-_NOT_ITS_OWN = ("WANDB_MODE", "WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_SWEEP_PARAM_PATH")
+_NOT_ITS_OWN = {f"WANDB_{name}" for name in OF_A_RUN}  # each log says it of its run
 
 
 @dataclass

@@ -7,11 +7,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
+_OTHERS_SAY: tuple[str, ...] = (
+    "SLURM_", "OMPI_", "PMI_", "PMIX_", "JSM_", "LSB_", "TORCHELASTIC_", "PL_", "WANDB_", "HYDRA_",
+    "RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT",
+    "COLUMNS", "NO_COLOR", "FORCE_COLOR", "TTY_", "PYTHONIOENCODING", "PYTHONUNBUFFERED",
+)  # fmt: skip
+for name in [name for name in os.environ if name.startswith(_OTHERS_SAY)]:
+    # A test says itself what is in the environment: then it is the same test on a laptop, on a login node and in a job.
+    # What a run makes of such variables is tried in test_environment.py.
+    del os.environ[name]  # before anything is imported that reads it
 
-from src import naming
+import pytest  # noqa: E402
+from hydra import compose, initialize_config_dir  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+
+from src import naming  # noqa: E402
 
 ROOT = Path(__file__).parent.parent
 SMALL = ("trainer.max_epochs=4", "tracking=disabled", "trainer.accelerator=cpu")

@@ -83,6 +83,9 @@ CHOICES = [
     ("tracking.mode=on", "tracking.mode is one of: offline, online,", "try: tracking.mode=online"),
 ]
 TOGETHER = [
+    ("tracking.project=a/b", "tracking.project must hold none of", "try: tracking.project=a-b"),
+    (f"'tracking.tags=[{'x' * 65}]'", "tracking.tags must each be 1 to 64 letters", "try: 'tracking.tags=[one,two]'"),
+    ("trainer.num_nodes=2", "trainer.num_nodes must be 1", "try: trainer.num_nodes=1"),
     ("trainer.max_epochs=null", "a run needs an end: trainer.max_epochs,", "try: trainer.max_epochs=100"),
     ("trainer.max_time=5m", "trainer.max_time is days:hours:minutes:seconds", "try: trainer.max_time=00:01:30:00"),
     ("objective.metric=val/r2", "objective.direction must be maximize", "try: objective.direction=maximize"),

@@ -87,8 +87,13 @@ def test_run_killed_at_random_steps_ends_as_one_never_stopped(uninterrupted: Pat
         assert_same_run(uninterrupted, folder)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
-@pytest.mark.parametrize("step", [1, 13, 20, 59, 60])
+@pytest.mark.parametrize(
+    ("signum", "step"),
+    [
+        (signal.SIGTERM, 1), (signal.SIGINT, 13), (signal.SIGUSR1, 13), (signal.SIGHUP, 20), (signal.SIGTERM, 20),
+        (signal.SIGUSR2, 59), (signal.SIGINT, 60), (signal.SIGTERM, 60),
+    ],
+)  # fmt: skip
 def test_signal_saves_a_checkpoint_at_the_very_step(
     uninterrupted: Path, tmp_path: Path, signum: int, step: int
 ) -> None:

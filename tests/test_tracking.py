@@ -13,7 +13,9 @@ import pytest
 
 from src import lean_wandb
 from src.check import check
+from src.groups import TARGETS
 from src.record import read, read_history
+from src.suggest import known_keys
 from src.tracking import NullTracker, run_name, track
 from tests.conftest import composed
 from tests.test_resume import in_a_process_of_its_own
@@ -171,7 +173,31 @@ def test_null_tracker_takes_everything(tmp_path: Path) -> None:
         (["tracking.tags=[a]", "hydra.run.dir=x", "sweep.name=y"], "thekey"),
         (["data.path=a.b/c.csv"], "path=a.b/c.csv"),
         ([], "thekey"),
+        (["data.seed=1", "seed=2"], "data.seed=1 seed=2"),
+        (["scheduler.patience=1"], "scheduler.patience=1"),
+        (["++optimizer.alpha=0.9", "~optimizer.eps"], "optimizer.alpha=0.9 ~optimizer.eps"),
+        ([f"data.path={'x' * 200}.csv"], f"path={'x' * 115}… thekey"),
     ],
 )
 def test_name_says_what_the_run_changed(overrides: list[str], name: str) -> None:
     assert run_name(overrides, "thekey") == name
+
+
+def test_no_two_keys_have_the_same_name_in_a_runs_name() -> None:
+    keys = [
+        *known_keys(),
+        *(f"{group}.{leaf}" for group in TARGETS for leaf in ("lr", "alpha", "depth", "a.b", "seed")),
+    ]
+    names = {
+        key: run_name([f"{key}=1"], "thekey") for key in {*keys} if not key.startswith(("tracking", "sweep", "resume"))
+    }
+    assert len(set(names.values())) == len(names)
+
+
+def test_the_run_of_a_wandb_agent_is_its_own_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {"WANDB_RUN_ID": "agents", "WANDB_SWEEP_ID": "s", "WANDB_PROJECT": "tandem", "WANDB_NAME": "x"}
+    for run_id, kept in (("agents", {"WANDB_RUN_ID", "WANDB_SWEEP_ID", "WANDB_PROJECT"}), ("another", set())):
+        for name, value in left.items():
+            monkeypatch.setenv(name, value)
+        lean_wandb.prepare(run_id)
+        assert {name for name in left if name in os.environ} == kept

@@ -103,15 +103,6 @@ def test_run_that_is_still_going_on_is_not_resumed(tmp_path: Path) -> None:
     assert str(os.getpid()) in refused.stderr
 
 
-def test_two_processes_train_one_run(tmp_path: Path) -> None:
-    done = quick(tmp_path, "trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", *SHORT)
-    assert done.returncode == 0, done.stderr
-    run = only_run(tmp_path)
-    assert read(run).status == "finished"
-    assert read(run).timing["steps"] == 3 * 5, "ten batches an epoch, shared by two"
-    assert len(read_history(run)) == 3
-
-
 @pytest.mark.soak
 @pytest.mark.parametrize("interval", [0.05, 1e6])
 def test_a_signal_to_one_of_two_processes_stops_both_and_both_go_on(tmp_path: Path, interval: float) -> None:

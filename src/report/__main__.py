@@ -6,6 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from src.errors import ConfigError, die
+from src.output import keep_going
 from src.report.terminal import show
 from src.report.write import write_report
 
@@ -14,6 +15,7 @@ _USE = "python -m src.report outputs/sweeps/<sweep>"
 
 def main() -> None:
     """Prints the best settings and writes the page and the table beside the records."""
+    keep_going()
     try:
         folders, output = _words(sys.argv[1:])
         try:

@@ -1,6 +1,7 @@
 """One trial by itself, in this process or, where it needs several, in processes of its own."""
 
 import logging
+import os
 import subprocess
 import sys
 
@@ -8,12 +9,12 @@ from omegaconf import OmegaConf
 
 from src import record as records
 from src.errors import Interrupted
+from src.laws import needs_processes
 from src.record import Prune, Record
 from src.run import fit, resume
 from src.signals import die_with_parent
 from src.sweep.folder import earlier_record
 from src.sweep.jobs import Job, write_hydra_files
-from src.sweep.plan import needs_processes
 
 log = logging.getLogger(__name__)
 _TAIL = 30  # lines of a failed process that are shown
@@ -49,6 +50,7 @@ def _fit_in_processes(job: Job) -> Record:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={name: value for name, value in os.environ.items() if name != "WANDB_MODE"},  # as we have set it
         start_new_session=True,  # Ctrl-C reaches it once, through us
         preexec_fn=die_with_parent,
     )

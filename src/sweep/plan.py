@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from src.config import Config
 from src.groups import TARGETS
+from src.laws import needs_processes
 from src.sweep.jobs import Job
 
 _STACKABLE = {
@@ -30,13 +31,6 @@ def why_alone(cfg: Config) -> str | None:
         "trainer.fast_dev_run": bool(trainer.fast_dev_run),
     }
     return next((f"a stack does not honour {name}" for name, holds in settings.items() if holds), None)
-
-
-def needs_processes(cfg: Config) -> bool:
-    """Whether a run needs more than one process or device, as DDP does."""
-    devices = cfg.trainer.devices
-    one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
-    return not one or cfg.trainer.num_nodes > 1 or cfg.trainer.strategy != "auto"
 
 
 def groups_of(jobs: Sequence[Job]) -> list[list[Job]]:

@@ -11,12 +11,13 @@ from rich.console import Console
 from src.build import device_name
 from src.errors import ConfigError
 from src.fit_stack import Trial, fit_stack, room
+from src.laws import needs_processes
 from src.progress import SweepProgress
 from src.ranking import same_for_all
 from src.sweep.alone import failed, fit_alone, one_line
 from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.jobs import Job, write_hydra_files
-from src.sweep.plan import groups_of, interrupted_stacks, needs_processes, stacks_of, why_alone
+from src.sweep.plan import groups_of, interrupted_stacks, stacks_of, why_alone
 from src.sweep.pruning import Pruning
 from src.sweep.workers import Workers, how_many
 from src.upload import uploads

@@ -15,9 +15,9 @@ import joblib  # type: ignore[import-untyped]
 
 from src.config import Config
 from src.errors import Interrupted
+from src.laws import needs_processes
 from src.memory import memory_limit
 from src.signals import undisturbed
-from src.sweep.plan import needs_processes
 from src.sweep.worker import Stack, TrainsStacks, work
 
 _WORKER = 2**31  # bytes: a stack takes up to a quarter of it, the rest are libraries and the data
