@@ -20,6 +20,7 @@ from src import record as records
 from src.build import build_data, build_trainer, device_name, num_parameters
 from src.config import Config
 from src.data.base import TabularData
+from src.data.laws import Sums
 from src.data.split import SPLITS
 from src.halving import Halving
 from src.memory import keep_freed_memory
@@ -111,6 +112,7 @@ def fit_stack(
     nets = nets_of(trials, data)
     size = num_parameters(nets[0])
     stack = Stack(nets, instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
+    stack.keep_splits(data)
     resumed = checkpoint if checkpoint.is_file() else None
     with journal.stoppable():
         trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -125,7 +127,7 @@ def fit_stack(
             record.metrics = {**best, **(tested[position] if best else {}), "num_parameters": size}
             ends = {"last": (journal.last_weights, rows[-1]), "best": (journal.best_weights, best)}
             for name, (weights, row) in ends.items():
-                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data)
+                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data, stack.splits)
             _finish(trial, record, rows, best)
             progress.trial_ended(record, trial.overrides)
     return kept
@@ -175,7 +177,9 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData) -> None:
+def _write_weights(
+    folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData, splits: Sums
+) -> None:
     """A checkpoint of weights only, with the names inside that one of a run alone has; none without its epoch."""
     if not row:
         return
@@ -186,6 +190,7 @@ def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, 
         "epoch": row["epoch"],
         "global_step": row["trainer/global_step"],
         "pytorch-lightning_version": L.__version__,
+        "splits": splits,
     }
     buffer = io.BytesIO()
     torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)

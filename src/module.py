@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanAbsoluteError, Metric, R2Score, SumMetric
 
 from src.data.base import Scale
+from src.data.laws import Sums, check_same, sums_of
 
 Batch = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -98,7 +99,13 @@ def r_squared(residuals: Tensor, squares: Tensor, sums: Tensor, rows: Tensor | i
 
 
 class LeanModule(L.LightningModule):
-    """A LightningModule on which Lightning spends less time around each step (measured by `make bench`)."""
+    """A LightningModule on which Lightning spends less time around each step (measured by `make bench`).
+
+    Attributes:
+        splits: of the data that it is trained on, see `src.data.laws.sums_of`.
+    """
+
+    splits: Sums = {}  # noqa: RUF012
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning writes this name at every hook, 40 times a step, and nn.Module looks every write up in its tables.
@@ -111,6 +118,17 @@ class LeanModule(L.LightningModule):
         """Registers how the data was standardised, to lie in the checkpoint as it is, whatever precision trains."""
         for name, value in vars(scale).items():
             self.register_buffer(name, value)
+
+    def keep_splits(self, data: Any) -> None:
+        """Keeps what tells the data's splits from others, to lie in the checkpoint: it goes on with no others."""
+        self._owner, self.splits = type(data).__name__, sums_of(data)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["splits"] = self.splits
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if self.splits:
+            check_same(checkpoint.get("splits"), self.splits, self._owner)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         exact = {name: getattr(self, name) for name in Scale.__annotations__ if hasattr(self, name)}
@@ -202,6 +220,7 @@ class Regressor(LeanModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
+        super().on_save_checkpoint(checkpoint)
         if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
             return
         checkpoint["random"] = torch.get_rng_state()
@@ -209,6 +228,7 @@ class Regressor(LeanModule):
         checkpoint["seen"] = self._scores["train"].seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         if "random" not in checkpoint:
             return
         # Lightning copies the weights before it takes the net to its precision: in float32 they would be rounded.

@@ -4,10 +4,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.metric_names import measured
 from src.report.content import duration, left_out, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table, short
+from src.summary import SHOWN, metrics_table, printable, settings_table, short
 
 
 def show(report: Report, console: Console) -> None:
@@ -16,11 +17,11 @@ def show(report: Report, console: Console) -> None:
         console.print(_comparison(report.sweeps))
     for sweep in report.sweeps if len(report.sweeps) == 1 else []:
         if sweep.is_run:
-            measured = {name: value for name, value in sweep.records[0].metrics.items() if name.split("/")[0] in SPLITS}
             console.print(Text(printable(_title(sweep)), style="bold"))
-            console.print(metrics_table(measured, ""))
+            console.print(metrics_table(measured(sweep.records[0].metrics), "", console.width))
         else:
-            console.print(settings_table(sweep.settings, sweep.objective.metric, printable(_title(sweep))))
+            title = printable(_title(sweep))
+            console.print(settings_table(sweep.settings, sweep.objective.metric, title, console.width))
             if len(sweep.settings) > SHOWN:
                 console.print(f"and {len(sweep.settings) - SHOWN} more settings", highlight=False)
     unreadable = [f"{sweep.name}/{name}" for sweep in report.sweeps for name in sweep.unreadable]

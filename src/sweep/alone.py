@@ -7,7 +7,7 @@ import sys
 from omegaconf import OmegaConf
 
 from src import record as records
-from src.errors import Interrupted
+from src.errors import ConfigError, Interrupted
 from src.record import Prune, Record
 from src.run import fit, resume
 from src.signals import die_with_parent
@@ -76,4 +76,5 @@ def failed(job: Job, error: Exception) -> Record:
 
 def one_line(error: Exception) -> str:
     """What went wrong, in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    told = " ".join(str(error).split())
+    return told.removeprefix("error: ") if isinstance(error, ConfigError) else f"{type(error).__name__}: {told}"
