@@ -21,6 +21,7 @@ from src.data.laws import check_splits
 from src.errors import ConfigError
 from src.metric_names import split_of
 from src.module import MakeScheduler, Regressor
+from src.net_laws import check_net, settle
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
 warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning, module="lightning")
@@ -47,15 +48,19 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
     """Builds the data, the net with weights drawn by `cfg.seed`, and the Trainer.
 
     Raises:
-        ConfigError: where this machine lacks what the Trainer is asked for.
+        ConfigError: where this machine lacks what the Trainer is asked for, or the data, the net or the loss breaks a
+            law.
         InstantiationException: where a class of the config is not there or does not take its arguments.
     """
     trainer = build_trainer(cfg, callbacks or [])
     data = build_data(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
+    settle(net, data)
+    loss = instantiate(cfg.loss)
+    check_net(net, loss, data)
     optimizer = instantiate(cfg.optimizer, _partial_=True)
-    module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
+    module = Regressor(net, loss, optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
     module.keep_splits(data)
     return Run(data, module, trainer)
 

@@ -25,6 +25,7 @@ from src.data.split import SPLITS
 from src.halving import Halving
 from src.memory import keep_freed_memory
 from src.naming import without_seed
+from src.net_laws import check_net, settle
 from src.progress import SweepProgress
 from src.provenance import diff_of, provenance
 from src.record import UNSOUND, Record, Row
@@ -65,17 +66,24 @@ def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
     for trial in trials:
         L.seed_everything(trial.cfg.seed, verbose=False)
         nets.append(make())
+        settle(nets[-1], data)
     return nets
 
 
 def room(trial: Trial) -> tuple[int, str | None]:
-    """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
+    """How many trials like this fit into one stack, and why they cannot be stacked at all, if so.
+
+    Raises:
+        ConfigError: where the data, the net or the loss breaks a law: alone such a trial cannot train either.
+    """
     torch.set_num_threads(trial.cfg.num_threads)  # as `build_trainer` does: the same for all sums of a sweep
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
     net, another = (net.to(features.dtype) for net in nets_of([trial, other], data))
-    reason = why_not([net, another], instantiate(trial.cfg.loss), (features[:2], targets[:2]))
+    loss = instantiate(trial.cfg.loss)
+    check_net(net, loss, data)
+    reason = why_not([net, another], loss, (features[:2], targets[:2]))
     if reason is not None:
         return 1, reason
     weights = sum(weight.numel() for weight in net.parameters())

@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanAbsoluteError, Metric, R2Score, SumMetric
 
 from src.data.base import Scale
-from src.data.laws import Sums, check_same, sums_of
+from src.data.laws import KeepsSplits
 
 Batch = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -98,14 +98,8 @@ def r_squared(residuals: Tensor, squares: Tensor, sums: Tensor, rows: Tensor | i
     return torch.where(is_constant, (residuals == 0).to(residuals), 1 - residuals / total)
 
 
-class LeanModule(L.LightningModule):
-    """A LightningModule on which Lightning spends less time around each step (measured by `make bench`).
-
-    Attributes:
-        splits: of the data that it is trained on, see `src.data.laws.sums_of`.
-    """
-
-    splits: Sums = {}  # noqa: RUF012
+class LeanModule(KeepsSplits, L.LightningModule):
+    """A LightningModule on which Lightning spends less time around each step (measured by `make bench`)."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning writes this name at every hook, 40 times a step, and nn.Module looks every write up in its tables.
@@ -118,17 +112,6 @@ class LeanModule(L.LightningModule):
         """Registers how the data was standardised, to lie in the checkpoint as it is, whatever precision trains."""
         for name, value in vars(scale).items():
             self.register_buffer(name, value)
-
-    def keep_splits(self, data: Any) -> None:
-        """Keeps what tells the data's splits from others, to lie in the checkpoint: it goes on with no others."""
-        self._owner, self.splits = type(data).__name__, sums_of(data)
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["splits"] = self.splits
-
-    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        if self.splits:
-            check_same(checkpoint.get("splits"), self.splits, self._owner)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         exact = {name: getattr(self, name) for name in Scale.__annotations__ if hasattr(self, name)}
@@ -201,6 +184,7 @@ class Regressor(LeanModule):
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         scores = self._scores["train"]  # a checkpoint is read before the net is moved to its device
         scores.seen = [(a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in scores.seen]
 

@@ -168,6 +168,7 @@ class Stack(LeanModule):
         self._saved_schedules = checkpoint["schedules"]
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         if hasattr(self, "_saved_schedules"):
             self._schedules.load_state_dict(self._saved_schedules)
             # A checkpoint is read before the stack is moved to its device.

@@ -18,7 +18,7 @@ from src.ranking import BOOKKEEPING, Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
 SHOWN = 10  # settings of a sweep
-_NARROW = 60  # columns of a terminal
+_LEAST_WANTED = ("95 % interval", "time", "test/r2")  # of the columns of a table that does not fit
 
 
 def short(folder: Path) -> Path:
@@ -43,11 +43,7 @@ def metric_rows(metrics: Mapping[str, float | None]) -> list[list[str]]:
 
 def metrics_table(metrics: Mapping[str, float | None], title: str, width: int) -> Table:
     """The same as a table of so many columns of a terminal."""
-    head, *rows = metric_rows(metrics) or [["split"]]
-    table = _table(title, width, *head)
-    for label, *values in rows:
-        table.add_row(Text(printable(label)), *values)
-    return table
+    return fitted(title, metric_rows(metrics) or [["split"]], width)
 
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
@@ -102,13 +98,13 @@ def settings_table(settings: Sequence[Setting], metric: str, title: str, width: 
     """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and mean test R²."""
     tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
     scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
-    table = _table(title, width, "setting", "trials", *scores)
+    rows = [["setting", "trials", *scores]]
     for setting in settings[:SHOWN]:
         r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
         cells = [_count(setting), str(setting.score), setting.score.interval]
         cells += ["" if r2.mean is None else shown(r2.mean)] if tested else []
-        table.add_row(Text(printable(setting.short)), *cells)
-    return table
+        rows.append([setting.short, *cells])
+    return fitted(title, rows, width)
 
 
 def states(records: Sequence[Record]) -> str:
@@ -129,9 +125,9 @@ def _count(setting: Setting) -> str:
     return f"{count}\n{_states(others)}" if others else count
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """Text without what a terminal would take for a command."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return "".join(letter if letter.isprintable() or letter in keep else "�" for letter in text)
 
 
 def train_again(overrides: Sequence[str]) -> str:
@@ -141,15 +137,48 @@ def train_again(overrides: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
-def _table(title: str, width: int, *columns: str) -> Table:
+def fitted(title: str, rows: Sequence[Sequence[str]], width: int, num_texts: int = 1) -> Table:
+    """Rows as a table that fits a terminal: no number is cut.
+
+    Where room is short it has no lines, then folds cells between words, then lacks what matters least.
+
+    Args:
+        title: of the table.
+        rows: cells; the first row names the columns.
+        width: of the terminal.
+        num_texts: how many columns, the first ones, are text that may be folded anywhere.
+    """
+    for name in _LEAST_WANTED:
+        if name in rows[0] and sum(_widths(rows, num_texts, words=True)) + len(rows[0]) > width:
+            place = rows[0].index(name)
+            rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+    is_wide = sum(_widths(rows, num_texts, words=False)) + 3 * len(rows[0]) + 1 <= width
     table = Table(title=Text(title, style="bold"), title_justify="left", title_style="bold")  # a name is no markup
-    is_narrow = width < _NARROW
-    if is_narrow:  # lines would take the room of the numbers
+    if not is_wide:
         table.box, table.padding, table.pad_edge = None, (0, 1, 0, 0), False
-    table.add_column(Text(printable(columns[0])), overflow="fold", min_width=6 if is_narrow else 12)
-    for name in columns[1:]:
-        table.add_column(Text(name), justify="right", no_wrap=not is_narrow)
+    least = _widths(rows, num_texts, words=not is_wide)
+    for place, name in enumerate(rows[0]):
+        is_text = place < num_texts
+        table.add_column(
+            Text(printable(name)),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=is_wide and not is_text,
+            min_width=least[place],
+        )
+    for row in rows[1:]:
+        cells = [printable(cell, keep="" if place < num_texts else "\n") for place, cell in enumerate(row)]
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _widths(rows: Sequence[Sequence[str]], num_texts: int, words: bool) -> list[int]:
+    """What each column takes at least: a text a few letters, numbers their longest word or line."""
+    found = []
+    for place, column in enumerate(zip(*rows, strict=True)):
+        parts = [part for cell in column for part in (cell.split() if words else cell.split("\n"))]
+        found.append((6 if words else 12) if place < num_texts else max(map(len, parts), default=0))
+    return found
 
 
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:

@@ -144,5 +144,34 @@ def check_same(trained: Sums | None, now: Sums, owner: str) -> None:
             raise ConfigError(law, f"{split} holds other rows, or other values in them", remedy)
 
 
+class KeepsSplits:
+    """A LightningModule's hooks: what tells the splits lies in its checkpoints, and it goes on with no others.
+
+    Attributes:
+        splits: of the data that it is trained on.
+    """
+
+    splits: Sums = {}  # noqa: RUF012
+    _owner = ""
+    _splits_before: Sums | None = None
+
+    def keep_splits(self, data: Any) -> None:
+        """Tells the module of its data."""
+        self._owner, self.splits = type(data).__name__, sums_of(data)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Adds the splits."""
+        checkpoint["splits"] = self.splits
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Takes the splits of what was trained so far."""
+        self._splits_before = checkpoint.get("splits")
+
+    def on_fit_start(self) -> None:
+        """Compares them: later than they are read, since the dataset, read after them, may know what has changed."""
+        if self.splits:
+            check_same(self._splits_before, self.splits, self._owner)
+
+
 def _shape(shape: Sequence[int]) -> str:
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
