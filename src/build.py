@@ -13,12 +13,16 @@ from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.profilers import PassThroughProfiler
+from omegaconf import DictConfig
 from torch import nn
 
 from src.config import Config
 from src.data.base import TabularData
+from src.data.laws import check_splits
 from src.errors import ConfigError
+from src.metric_names import split_of
 from src.module import MakeScheduler, Regressor
+from src.net_laws import check_net, settle
 from src.processes import OwnProcesses
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
@@ -53,23 +57,49 @@ def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
     """Builds the data, the net with weights drawn by `cfg.seed`, and the Trainer.
 
     Raises:
-        ConfigError: where this machine lacks what the Trainer is asked for.
+        ConfigError: where this machine lacks what the Trainer is asked for, or the data, the net or the loss breaks a
+            law.
         InstantiationException: where a class of the config is not there or does not take its arguments.
     """
     trainer = build_trainer(cfg, callbacks or [])
     data = build_data(cfg)
     L.seed_everything(cfg.seed, verbose=False)
     net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
+    settle(net, data)
+    loss = instantiate(cfg.loss)
+    check_net(net, loss, data)
     optimizer = instantiate(cfg.optimizer, _partial_=True)
-    module = Regressor(net, instantiate(cfg.loss), optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
+    module = Regressor(net, loss, optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
+    module.keep_splits(data)
     return Run(data, module, trainer)
 
 
 def build_data(cfg: Config) -> TabularData:
-    """The dataset, loaded, split and standardised in the precision that is trained in."""
-    data = instantiate(cfg.data)
-    data.dtype = torch.float64 if cfg.trainer.precision.startswith("64") else torch.float32
-    data.setup()
+    """The dataset, loaded, split and standardised in the precision that is trained in.
+
+    Raises:
+        ConfigError: where it breaks one of the laws of `src.data.laws`.
+    """
+    dtype = torch.float64 if cfg.trainer.precision.startswith("64") else torch.float32
+    data = set_up(make_data(cfg.data), dtype)
+    if split_of(cfg.objective.metric) == "val" and not len(data.split("val")[0]):
+        law = f"objective.metric={cfg.objective.metric} needs a validation split"
+        raise ConfigError(law, f"{type(data).__name__} has no val rows", "objective.metric=train/loss")
+    return data
+
+
+def make_data(config: DictConfig) -> TabularData:
+    """The dataset, not yet loaded."""
+    L.seed_everything(config.get("seed", 0), verbose=False)  # what a class of the user's own draws comes out the same
+    return instantiate(config)
+
+
+def set_up(data: TabularData, dtype: torch.dtype) -> TabularData:
+    """Loads, splits and standardises, for training as for scoring."""
+    data.dtype = dtype
+    data.setup("fit")
+    data.setup("test")
+    check_splits(data)
     return data
 
 
@@ -111,7 +141,7 @@ def early_stopping(cfg: Config) -> list[Callback]:
             stop.min_delta,
             stop.patience,
             mode=cfg.objective.direction[:3],
-            check_on_train_epoch_end=metric.startswith("train/"),
+            check_on_train_epoch_end=split_of(metric) == "train",
         )
     ]
 
@@ -127,7 +157,7 @@ def _scheduler(cfg: Config) -> MakeScheduler:
             # That sets up the data before Lightning knows of a checkpoint's place in it: let it be set up again.
             trainer.fit_loop._combined_loader = None
             return {"scheduler": instantiate(cfg.scheduler, optimizer, total_steps=steps), "interval": "step"}
-        follows = cfg.objective.metric.startswith("val/") and cfg.scheduler._target_.endswith(".ReduceLROnPlateau")
+        follows = split_of(cfg.objective.metric) == "val" and cfg.scheduler._target_.endswith(".ReduceLROnPlateau")
         every = cfg.trainer.check_val_every_n_epoch if follows else 1  # there is nothing to follow in between
         scheduler = instantiate(cfg.scheduler, optimizer)
         return {"scheduler": scheduler, "monitor": cfg.objective.metric, "frequency": every}

@@ -20,10 +20,12 @@ from src import record as records
 from src.build import build_data, build_trainer, device_name, num_parameters
 from src.config import Config
 from src.data.base import TabularData
+from src.data.laws import Sums
 from src.data.split import SPLITS
 from src.halving import Halving
 from src.memory import keep_freed_memory
 from src.naming import without_seed
+from src.net_laws import check_net, settle
 from src.progress import SweepProgress
 from src.provenance import diff_of, provenance
 from src.record import UNSOUND, Record, Row
@@ -64,17 +66,24 @@ def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
     for trial in trials:
         L.seed_everything(trial.cfg.seed, verbose=False)
         nets.append(make())
+        settle(nets[-1], data)
     return nets
 
 
 def room(trial: Trial) -> tuple[int, str | None]:
-    """How many trials like this fit into one stack, and why they cannot be stacked at all, if so."""
+    """How many trials like this fit into one stack, and why they cannot be stacked at all, if so.
+
+    Raises:
+        ConfigError: where the data, the net or the loss breaks a law: alone such a trial cannot train either.
+    """
     torch.set_num_threads(trial.cfg.num_threads)  # as `build_trainer` does: the same for all sums of a sweep
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
     net, another = (net.to(features.dtype) for net in nets_of([trial, other], data))
-    reason = why_not([net, another], instantiate(trial.cfg.loss), (features[:2], targets[:2]))
+    loss = instantiate(trial.cfg.loss)
+    check_net(net, loss, data)
+    reason = why_not([net, another], loss, (features[:2], targets[:2]))
     if reason is not None:
         return 1, reason
     weights = sum(weight.numel() for weight in net.parameters())
@@ -111,6 +120,7 @@ def fit_stack(
     nets = nets_of(trials, data)
     size = num_parameters(nets[0])
     stack = Stack(nets, instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
+    stack.keep_splits(data)
     resumed = checkpoint if checkpoint.is_file() else None
     with journal.stoppable():
         trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
@@ -125,7 +135,7 @@ def fit_stack(
             record.metrics = {**best, **(tested[position] if best else {}), "num_parameters": size}
             ends = {"last": (journal.last_weights, rows[-1]), "best": (journal.best_weights, best)}
             for name, (weights, row) in ends.items():
-                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data)
+                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data, stack.splits)
             _finish(trial, record, rows, best)
             progress.trial_ended(record, trial.overrides)
     return kept
@@ -175,7 +185,9 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData) -> None:
+def _write_weights(
+    folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData, splits: Sums
+) -> None:
     """A checkpoint of weights only, with the names inside that one of a run alone has; none without its epoch."""
     if not row:
         return
@@ -186,6 +198,7 @@ def _write_weights(folder: Path, name: str, state: dict[str, Tensor], row: Row, 
         "epoch": row["epoch"],
         "global_step": row["trainer/global_step"],
         "pytorch-lightning_version": L.__version__,
+        "splits": splits,
     }
     buffer = io.BytesIO()
     torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)

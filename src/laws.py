@@ -13,6 +13,7 @@ from src.config import Config
 from src.data.split import split_sizes
 from src.errors import ConfigError
 from src.groups import TARGETS
+from src.metric_names import split_of
 from src.suggest import COMMAND, closest
 from src.tracking_laws import check_tracking
 
@@ -48,7 +49,7 @@ def _check_objective(cfg: Config) -> None:
     if direction != right:
         law = f"objective.direction must be {right}: that is what is better in objective.metric={metric}"
         raise ConfigError(law, direction, f"objective.direction={right}")
-    if metric.startswith("val/"):
+    if split_of(metric) == "val":
         _check_validation(cfg, f"objective.metric={metric}")
 
 

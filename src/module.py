@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torchmetrics import MeanAbsoluteError, Metric, R2Score, SumMetric
 
 from src.data.base import Scale
+from src.data.laws import KeepsSplits
 
 Batch = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -97,7 +98,7 @@ def r_squared(residuals: Tensor, squares: Tensor, sums: Tensor, rows: Tensor | i
     return torch.where(is_constant, (residuals == 0).to(residuals), 1 - residuals / total)
 
 
-class LeanModule(L.LightningModule):
+class LeanModule(KeepsSplits, L.LightningModule):
     """A LightningModule on which Lightning spends less time around each step (measured by `make bench`)."""
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -183,6 +184,7 @@ class Regressor(LeanModule):
     training_step.__signature__ = inspect.signature(training_step)  # type: ignore[attr-defined]
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         scores = self._scores["train"]  # a checkpoint is read before the net is moved to its device
         scores.seen = [(a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in scores.seen]
 
@@ -202,6 +204,7 @@ class Regressor(LeanModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
+        super().on_save_checkpoint(checkpoint)
         if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
             return
         checkpoint["random"] = torch.get_rng_state()
@@ -209,6 +212,7 @@ class Regressor(LeanModule):
         checkpoint["seen"] = self._scores["train"].seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         if "random" not in checkpoint:
             return
         # Lightning copies the weights before it takes the net to its precision: in float32 they would be rounded.

@@ -15,6 +15,7 @@ from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
 from src.config import Config
 from src.errors import ConfigError, Interrupted
+from src.metric_names import split_of
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
@@ -172,7 +173,7 @@ def _end_tracking(folder: Path, record: Record, tracker: Tracker, summary: dict[
 
 def told(record: Record) -> dict[str, Any]:
     """What W&B's summary cannot know from the history: it keeps each metric's own best value by itself."""
-    tested = {name: value for name, value in record.metrics.items() if name.startswith("test/")}
+    tested = {name: value for name, value in record.metrics.items() if split_of(name) == "test"}
     return tested | {"objective": record.objective, "best_epoch": record.timing["best_epoch"]}
 
 

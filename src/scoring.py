@@ -3,6 +3,7 @@
 Shapes: N rows, O targets.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,21 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor
 
+from src.build import make_data, set_up
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
-from src.data.split import draw_split
+from src.data.laws import check_same, sums_of
 from src.errors import ConfigError
+from src.metric_names import MetricName, free_name
 from src.module import Scores
 from src.record import Record, read_config
-from src.summary import metrics_table
+from src.summary import metrics_table, printable
 from src.tracking import track
+
+_NO_ROWS = "the rows have no numbers: the dataset's split_rows() does not say which rows it held out"
 
 
 @dataclass
@@ -30,14 +36,17 @@ class Scored:
     """Predictions on one dataset, in the user's units.
 
     Attributes:
-        rows: (N,) row numbers in the file (from 0 below its header, empty lines count) or in the dataset, from 0.
-        arrays: features and targets; a target that a new file lacks is NaN.
+        rows: (N,) row numbers in the file (from 0 below its header, empty lines count) or in the dataset, from 0; None
+            where a dataset of the user's own does not say which they are.
+        target_names: O names.
+        targets: (N, O); a target that a new file lacks is NaN.
         predictions: (N, O).
         metrics: loss, MAE and R², over all targets and of each where there are several; empty without targets.
     """
 
-    rows: np.ndarray
-    arrays: Arrays
+    rows: np.ndarray | None
+    target_names: list[str]
+    targets: np.ndarray
     predictions: np.ndarray
     metrics: dict[str, float]
 
@@ -57,55 +66,101 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
     scored = predict(config, checkpoint, split, path)
     target = Path(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
-    told = Path(path).stem if path else split
     console = Console()
     if scored.metrics:
-        named = {f"{told}/{name}": value for name, value in scored.metrics.items()}
-        console.print(metrics_table(named, f"{folder.name}, best epoch {record.timing.get('best_epoch')}"))
+        label = Path(path).name if path else split  # a file that is called train.csv is not the train split
+        named = {f"{label}/{name}": value for name, value in scored.metrics.items()}
+        title = f"{folder.name}, best epoch {record.timing.get('best_epoch')}"
+        console.print(metrics_table(named, title, console.width))
         _track(folder, record, config, named)
-    console.print(f"\n{len(scored.rows)} predictions in {target}", soft_wrap=True, highlight=False)
+    notes = [*_renamed(scored.target_names), *([_NO_ROWS] if scored.rows is None else [])]
+    for line in ["", *notes, f"{len(scored.predictions)} predictions in {target}"]:
+        console.print(Text(printable(line)), soft_wrap=True, highlight=False)
     return scored
 
 
 def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: str | None) -> Scored:
     """Predictions of a checkpoint on a split of the run's own data, or on a new file."""
     state = checkpoint["state_dict"]
-    data = instantiate(config.data)
     scale = Scale(*(state[name] for name in Scale.__annotations__))
-    rows, arrays = _from_file(data, checkpoint, path) if path else _from_split(data, checkpoint, split)
-    net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
-    data.dtype = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
+    data = make_data(config.data)
+    if own := checkpoint.get(type(data).__qualname__):
+        data.load_state_dict(own)
+    precision = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
+    if path:
+        data.dtype = precision
+        scored = _from_file(data, path, scale)
+    else:
+        _check_loader(data, split)
+        set_up(data, precision)
+        check_same(checkpoint.get("splits"), sums_of(data), type(data).__name__)
+        scored = _from_split(data, split, scale)
+    net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     net.to(dtype).load_state_dict(
         {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
     )
-    features, targets = data.scaled(arrays, scale=scale)
     with torch.inference_mode():
-        predicted = net.eval()(features.to(dtype)).double()
+        predicted = net.eval()(scored.features.to(dtype)).double()
     loss = instantiate(config.loss)
-    metrics = _metrics(predicted, targets.double(), loss, scale.target_std, arrays.target_names)
-    return Scored(rows, arrays, (predicted * scale.target_std + scale.target_mean).numpy(), metrics)
+    metrics = _metrics(predicted, scored.scaled.double(), loss, scale.target_std, scored.target_names)
+    in_units = (predicted * scale.target_std + scale.target_mean).numpy()
+    return Scored(scored.rows, scored.target_names, scored.targets, in_units, metrics)
 
 
-def _from_split(data: TabularData, checkpoint: dict[str, Any], split: str) -> tuple[np.ndarray, Arrays]:
-    if own := checkpoint.get(type(data).__qualname__):
-        data.load_state_dict(own)
-    drawn = draw_split(data.num_rows(), *data.fractions, data.seed)
-    rows = drawn[split]
-    if not len(rows):
+@dataclass
+class _ToScore:
+    """What is scored: standardised features (N, D) and targets (N, O), and what `Scored` says of them."""
+
+    features: Tensor
+    scaled: Tensor
+    rows: np.ndarray | None
+    target_names: list[str]
+    targets: np.ndarray
+
+
+def _from_split(data: TabularData, split: str, scale: Scale) -> _ToScore:
+    """The tensors that training held out, whichever way the dataset came to them."""
+    features, scaled = data.split(split)
+    if not len(features):
         raise ConfigError(f"this run has no {split} split", f"data.{split}_fraction=0", "split=train")
-    arrays = data.arrays(drawn["train"])
-    chosen = Arrays(arrays.features[rows], arrays.targets[rows], arrays.feature_names, arrays.target_names)
-    return _numbers(arrays, rows), chosen
+    rows, targets = _in_units(data, split)
+    if targets is None:
+        targets = (scaled.double() * scale.target_std + scale.target_mean).numpy()
+    names = getattr(data, "target_names", None) or [f"y{i}" for i in range(scaled.shape[1])]
+    return _ToScore(features, scaled, rows, list(names), targets)
 
 
-def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tuple[np.ndarray, Arrays]:
+def _in_units(data: TabularData, split: str) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Numbers and targets of a split's rows; None where the rows that the dataset names are not those of its split."""
+    if split not in getattr(data, "rows", {}):
+        return None, None
+    rows, arrays = data.rows[split], data.arrays(data.rows["train"])
+    if not all(map(_equal, data.scaled(arrays, rows), data.split(split))):
+        return None, None
+    return _numbers(arrays, rows), arrays.targets[rows]
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and torch.allclose(one, other)
+
+
+def _check_loader(data: TabularData, split: str) -> None:
+    """Scoring takes a split as `split` gives it, so training must have done so."""
+    for name in (f"{split}_dataloader", "_batches", "_whole"):
+        if getattr(type(data), name, None) is not getattr(TabularData, name):
+            owner = type(data).__name__
+            law = f"src.evaluate scores what {owner}.split({split!r}) gives, and cannot know what its loader does"
+            raise ConfigError(law, f"{owner} overrides {name}", f"override split_rows() or split() instead of {name}")
+
+
+def _from_file(data: TabularData, path: str, scale: Scale) -> _ToScore:
     if not hasattr(data, "arrays_of"):
         law = "only a run that was trained on a table can score a file"
         raise ConfigError(law, type(data).__name__, "python -m src.train data=table data.path=… data.target=…")
-    data.load_state_dict(checkpoint[type(data).__qualname__])
     arrays = data.arrays_of(path)
-    return _numbers(arrays, np.arange(len(arrays.features))), arrays
+    rows = _numbers(arrays, np.arange(len(arrays.features)))
+    return _ToScore(*data.scaled(arrays, scale=scale), rows, arrays.target_names, arrays.targets)
 
 
 def _numbers(arrays: Arrays, rows: np.ndarray) -> np.ndarray:
@@ -124,8 +179,11 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
         summed.add(loss(predicted[:, columns], targets[:, columns]), predicted[:, columns], targets[:, columns])
         return {name: float(value) for name, value in summed.summed_up().items()}
 
-    each = {f"{m} {name}": v for i, name in enumerate(names) for m, v in scores([i]).items() if m != "loss"}
-    return scores(slice(None)) | (each if len(names) > 1 else {})
+    metrics = scores(slice(None))
+    for i, name in enumerate(names if len(names) > 1 else []):
+        of_one = scores([i])
+        metrics |= {str(MetricName("", metric, name)): of_one[metric] for metric in ("mae", "r2")}
+    return metrics
 
 
 def _write(scored: Scored, target: Path) -> None:
@@ -138,10 +196,30 @@ def _write(scored: Scored, target: Path) -> None:
 
 
 def _frame(scored: Scored) -> pl.DataFrame:
-    columns: dict[str, np.ndarray] = {"row": scored.rows}
-    for i, name in enumerate(scored.arrays.target_names):
-        columns |= {name: scored.arrays.targets[:, i], f"{name}_predicted": scored.predictions[:, i]}
+    rows, *predicted = column_names(scored.target_names)
+    numbers = [None] * len(scored.predictions) if scored.rows is None else scored.rows
+    columns = [pl.Series(rows, numbers, dtype=pl.Int64)]
+    for i, (name, prediction) in enumerate(zip(scored.target_names, predicted, strict=True)):
+        columns += [pl.Series(name, scored.targets[:, i]), pl.Series(prediction, scored.predictions[:, i])]
     return pl.DataFrame(columns)
+
+
+def column_names(targets: Sequence[str]) -> list[str]:
+    """The columns of `predictions.csv` beside the targets: `row`, and `<target>_predicted` of each target.
+
+    A target keeps its name. Where one has a name that is needed here, an underscore sets the other apart.
+    """
+    names: list[str] = []
+    for wanted in ["row", *(f"{target}_predicted" for target in targets)]:
+        names.append(free_name(wanted, {*targets, *names}))
+    return names
+
+
+def _renamed(targets: Sequence[str]) -> list[str]:
+    """A line for each column that is not called as usual."""
+    usual = ["row", *(f"{target}_predicted" for target in targets)]
+    pairs = zip(usual, column_names(targets), strict=True)
+    return [f"column {name!r} holds what is usually in {wanted!r}" for wanted, name in pairs if name != wanted]
 
 
 def _track(folder: Path, record: Record, config: DictConfig, metrics: dict[str, float]) -> None:

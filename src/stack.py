@@ -150,12 +150,14 @@ class Stack(LeanModule):
         return net | {name: getattr(self, name) for name in Scale.__annotations__}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_save_checkpoint(checkpoint)
         checkpoint["random"] = torch.get_rng_state()
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["schedules"] = self._schedules.state_dict()
         checkpoint["seen"] = self._seen["train"]
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        super().on_load_checkpoint(checkpoint)
         torch.set_rng_state(checkpoint["random"].cpu())
         if checkpoint["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
@@ -166,6 +168,7 @@ class Stack(LeanModule):
         self._saved_schedules = checkpoint["schedules"]
 
     def on_fit_start(self) -> None:
+        super().on_fit_start()
         if hasattr(self, "_saved_schedules"):
             self._schedules.load_state_dict(self._saved_schedules)
             # A checkpoint is read before the stack is moved to its device.

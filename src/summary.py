@@ -11,12 +11,14 @@ from rich.table import Table
 from rich.text import Text
 
 from src.config import Objective
+from src.data.split import SPLITS
+from src.metric_names import MetricName, measured, split_of
 from src.naming import without_seed
 from src.ranking import BOOKKEEPING, Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
-SPLITS = ("train", "val", "test")
 SHOWN = 10  # settings of a sweep
+_LEAST_WANTED = ("95 % interval", "time", "test/r2")  # of the columns of a table that does not fit
 
 
 def short(folder: Path) -> Path:
@@ -24,23 +26,31 @@ def short(folder: Path) -> Path:
     return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
-def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
-    """Splits as rows, their metrics as columns, from names such as `val/loss`."""
-    splits = sorted({name.split("/")[0] for name in metrics if "/" in name}, key=" ".join(SPLITS).find)
-    names = list(dict.fromkeys(name.split("/")[1] for name in metrics if "/" in name))
-    table = _table(title, "split", *names)
-    for split in splits:
-        values = [metrics.get(f"{split}/{name}") for name in names]
-        table.add_row(split, *("" if value is None else f"{value:.4f}" for value in values))
-    return table
+def metric_rows(metrics: Mapping[str, float | None]) -> list[list[str]]:
+    """Metrics as cells, the first row names the columns: splits down, or where there are several the targets."""
+    names = {MetricName.parse(name): value for name, value in metrics.items()}
+    heads = list(dict.fromkeys((name.split, name.target) for name in names))
+    heads.sort(key=lambda head: " ".join(SPLITS).find(head[0]))
+    columns = list(dict.fromkeys(name.metric for name in names))
+    of_targets = any(target for _, target in heads)
+    rows = [[heads[0][0] if of_targets else "split", *columns]] if heads else []
+    for split, target in heads:
+        values = [names.get(MetricName(split, column, target)) for column in columns]
+        label = (target or "all targets") if of_targets else split
+        rows.append([label, *("" if value is None else shown(value) for value in values)])
+    return rows
+
+
+def metrics_table(metrics: Mapping[str, float | None], title: str, width: int) -> Table:
+    """The same as a table of so many columns of a terminal."""
+    return fitted(title, metric_rows(metrics) or [["split"]], width)
 
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    measured = {name: value for name, value in record.metrics.items() if name.split("/")[0] in SPLITS}
     seconds, folder = record.timing["seconds"], short(folder)
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
-    console.print(metrics_table(measured, title))
+    console.print(metrics_table(measured(record.metrics), title, console.width))
     upload = f"python -m src.sync {folder}"
     next_commands = [
         *([_evaluate(record, folder)] if record.checkpoint else []),
@@ -52,7 +62,7 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
 
 def _evaluate(record: Record, folder: Path) -> str:
     """What scores a run: its test split, or where it has none its train split."""
-    split = [] if any(name.startswith("test/") for name in record.metrics) else ["split=train"]
+    split = [] if "test" in map(split_of, record.metrics) else ["split=train"]
     return shlex.join(["python", "-m", "src.evaluate", f"run={folder}", *split])
 
 
@@ -75,7 +85,7 @@ def sweep_summary(
         more: commands to type next, before those that every sweep has.
     """
     settings = ranked(records, objective)
-    console.print(settings_table(settings, objective.metric, states(records)))
+    console.print(settings_table(settings, objective.metric, states(records), console.width))
     if len(settings) > SHOWN:
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
     commands = []
@@ -84,17 +94,17 @@ def sweep_summary(
     next_steps(folder, [*more, *commands], console, page)
 
 
-def settings_table(settings: Sequence[Setting], metric: str, title: str) -> Table:
+def settings_table(settings: Sequence[Setting], metric: str, title: str, width: int) -> Table:
     """The best settings: their trials, objective (mean ± deviation, 95 % interval of the mean) and mean test R²."""
     tested = any("test/r2" in trial.metrics for setting in settings for trial in setting.trials)
     scores = [metric, "95 % interval", *(["test/r2"] if tested else [])]
-    table = _table(title, "setting", "trials", *scores)
+    rows = [["setting", "trials", *scores]]
     for setting in settings[:SHOWN]:
         r2 = spread(trial.metrics.get("test/r2") for trial in setting.trials)
         cells = [_count(setting), str(setting.score), setting.score.interval]
         cells += ["" if r2.mean is None else shown(r2.mean)] if tested else []
-        table.add_row(Text(printable(setting.short)), *cells)
-    return table
+        rows.append([setting.short, *cells])
+    return fitted(title, rows, width)
 
 
 def states(records: Sequence[Record]) -> str:
@@ -115,9 +125,9 @@ def _count(setting: Setting) -> str:
     return f"{count}\n{_states(others)}" if others else count
 
 
-def printable(text: str) -> str:
+def printable(text: str, keep: str = "") -> str:
     """Text without what a terminal would take for a command."""
-    return "".join(letter if letter.isprintable() else "�" for letter in text)
+    return "".join(letter if letter.isprintable() or letter in keep else "�" for letter in text)
 
 
 def train_again(overrides: Sequence[str]) -> str:
@@ -127,12 +137,48 @@ def train_again(overrides: Sequence[str]) -> str:
     return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
-def _table(title: str, *columns: str) -> Table:
+def fitted(title: str, rows: Sequence[Sequence[str]], width: int, num_texts: int = 1) -> Table:
+    """Rows as a table that fits a terminal: no number is cut.
+
+    Where room is short it has no lines, then folds cells between words, then lacks what matters least.
+
+    Args:
+        title: of the table.
+        rows: cells; the first row names the columns.
+        width: of the terminal.
+        num_texts: how many columns, the first ones, are text that may be folded anywhere.
+    """
+    for name in _LEAST_WANTED:
+        if name in rows[0] and sum(_widths(rows, num_texts, words=True)) + len(rows[0]) > width:
+            place = rows[0].index(name)
+            rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+    is_wide = sum(_widths(rows, num_texts, words=False)) + 3 * len(rows[0]) + 1 <= width
     table = Table(title=Text(title, style="bold"), title_justify="left", title_style="bold")  # a name is no markup
-    table.add_column(columns[0], overflow="fold", min_width=12)
-    for name in columns[1:]:
-        table.add_column(Text(name), justify="right", no_wrap=True)
+    if not is_wide:
+        table.box, table.padding, table.pad_edge = None, (0, 1, 0, 0), False
+    least = _widths(rows, num_texts, words=not is_wide)
+    for place, name in enumerate(rows[0]):
+        is_text = place < num_texts
+        table.add_column(
+            Text(printable(name)),
+            justify="left" if is_text else "right",
+            overflow="fold",
+            no_wrap=is_wide and not is_text,
+            min_width=least[place],
+        )
+    for row in rows[1:]:
+        cells = [printable(cell, keep="" if place < num_texts else "\n") for place, cell in enumerate(row)]
+        table.add_row(*map(Text, cells))
     return table
+
+
+def _widths(rows: Sequence[Sequence[str]], num_texts: int, words: bool) -> list[int]:
+    """What each column takes at least: a text a few letters, numbers their longest word or line."""
+    found = []
+    for place, column in enumerate(zip(*rows, strict=True)):
+        parts = [part for cell in column for part in (cell.split() if words else cell.split("\n"))]
+        found.append((6 if words else 12) if place < num_texts else max(map(len, parts), default=0))
+    return found
 
 
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:

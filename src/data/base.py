@@ -5,6 +5,7 @@ Shapes: N rows, D features, O targets.
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypedDict
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from src.data.batches import Batches
+from src.data.laws import check_arrays, checked_rows
 from src.data.split import draw_split
 
 
@@ -73,12 +75,18 @@ class Common(TypedDict):
 class TabularData(L.LightningDataModule, ABC):
     """A dataset with train, validation and test splits drawn by `seed`.
 
+    A dataset of one's own has `num_rows` and `arrays`, and `split_rows` where it draws its splits by itself: training
+    and scoring both ask that one method which rows are in which split.
+
     Args:
         seed: draws the splits and the order of the batches.
         batch_size: rows of a training batch.
         val_fraction: share of the rows to validate on, 0 for none.
         test_fraction: share of the rows to test on, 0 for none.
         standardize: scale features and targets by the mean and standard deviation of the train split.
+
+    Attributes:
+        rows: the row numbers of each split, once it is set up.
     """
 
     def __init__(
@@ -90,6 +98,7 @@ class TabularData(L.LightningDataModule, ABC):
         self.fractions = (val_fraction, test_fraction)
         self.standardize = standardize
         self.dtype = torch.float32
+        self.rows: dict[str, np.ndarray] = {}
         self._tensors: dict[str, tuple[Tensor, Tensor]] = {}
 
     @abstractmethod
@@ -99,6 +108,10 @@ class TabularData(L.LightningDataModule, ABC):
     @abstractmethod
     def arrays(self, train_rows: np.ndarray) -> Arrays:
         """The whole dataset; what is measured on data, such as a median, is measured on `train_rows` alone."""
+
+    def split_rows(self) -> Mapping[str, np.ndarray]:
+        """Row numbers of `train`, `val` and `test`, the same whenever it is asked: what is drawn is drawn by `seed`."""
+        return draw_split(self.num_rows(), *self.fractions, self.seed)
 
     @property
     def input_dim(self) -> int:
@@ -114,15 +127,18 @@ class TabularData(L.LightningDataModule, ABC):
         """Loads, splits and standardises, once."""
         if self._tensors:
             return
-        rows = draw_split(self.num_rows(), *self.fractions, self.seed)
+        owner, num_rows = type(self).__name__, self.num_rows()
+        rows = checked_rows(self.split_rows(), num_rows, owner)
         arrays = self.arrays(rows["train"])
+        check_arrays(arrays, num_rows, owner)
         self.feature_names, self.target_names = arrays.feature_names, arrays.target_names
         self.scale = Scale.measured_on(arrays, rows["train"], self.standardize)
         self._tensors = {split: self.scaled(arrays, chosen) for split, chosen in rows.items()}
+        self.rows = rows
 
     def split(self, name: str) -> tuple[Tensor, Tensor]:
         """Standardised features N x D and targets N x O of `train`, `val` or `test`."""
-        self.setup()
+        self.setup("fit")
         return self._tensors[name]
 
     def scaled(self, arrays: Arrays, rows: Any = slice(None), scale: Scale | None = None) -> tuple[Tensor, Tensor]:
@@ -138,9 +154,9 @@ class TabularData(L.LightningDataModule, ABC):
         overfits = self.trainer.overfit_batches  # type: ignore[attr-defined]  # Lightning sets it out of sight
         return self._batches("train", self.batch_size, None if overfits else self.seed)
 
-    def val_dataloader(self) -> Batches:
-        """The validation split, in its own order."""
-        return self._whole("val")
+    def val_dataloader(self) -> Batches | list[Batches]:
+        """The validation split, in its own order; none where it has no rows, which Lightning would warn of."""
+        return self._whole("val") if len(self.split("val")[0]) else []
 
     def test_dataloader(self) -> Batches:
         """The test split, in its own order."""

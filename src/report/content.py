@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 import polars as pl
 
+from src.metric_names import split_of
 from src.ranking import Setting, best_trial, leaves, shown, spread
 from src.record import Record
 from src.report.folders import Sweep
@@ -75,15 +76,6 @@ def run_cards(run: Sweep) -> list[Card]:
     ]
 
 
-def metric_rows(record: Record) -> list[list[str]]:
-    """A run's metrics: splits as rows, the first row names the columns."""
-    found = [name.partition("/") for name in record.metrics if "/" in name and not name.startswith("trainer/")]
-    splits, names = (list(dict.fromkeys(parts[place] for parts in found)) for place in (0, 2))
-    values = [[record.metrics.get(f"{split}/{name}") for name in names] for split in splits]
-    cells = [["" if value is None else shown(value) for value in row] for row in values]
-    return [["split", *names], *([split, *row] for split, row in zip(splits, cells, strict=True))] if splits else []
-
-
 def setting_rows(sweeps: Sequence[Sweep]) -> tuple[list[str], list[list[str]]]:
     """The settings' table: its columns and rows, of several sweeps with a column that names the sweep."""
     metric = sweeps[0].objective.metric
@@ -136,8 +128,8 @@ def trial_rows(table: pl.DataFrame, metric: str) -> dict[str, Any]:
     The folder and the W&B run are links; only web addresses are followed.
     """
     own = [name for name in table.columns[: table.columns.index("objective")] if name != "key"]
-    tested = [name for name in table.columns if name.split("/")[0] in ("val", "test") and name != metric]
-    tested.sort(key=lambda name: not name.startswith("test/"))
+    tested = [name for name in table.columns if split_of(name) in ("val", "test") and name != metric]
+    tested.sort(key=lambda name: split_of(name) != "test")
     shown = [*own, "objective", *tested[:5], "seconds"]
     kinds = {name: "number" if table[name].dtype.is_numeric() else "text" for name in shown} | {"status": "status"}
     names = leaves(own) | {"objective": metric}

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
+from src.metric_names import measured
 from src.report import content
 from src.report.content import Card
 from src.report.folders import Sweep
 from src.report.plots import comparison_plots, run_plots, sweep_plots
 from src.report.sources import Source, source
 from src.report.theme import Plot
-from src.summary import SHOWN
+from src.summary import SHOWN, metric_rows
 
 
 @dataclass
@@ -137,7 +138,7 @@ def run_page(run: Sweep) -> Page:
         [source(run, "")],
         command=str(run.provenance.get("command") or ""),
         cards=content.run_cards(run),
-        metrics=content.metric_rows(record),
+        metrics=metric_rows(measured(record.metrics)),
     )
 
 

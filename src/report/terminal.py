@@ -4,23 +4,24 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.metric_names import measured
 from src.report.content import duration, left_out, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table, short
+from src.summary import SHOWN, fitted, metrics_table, printable, settings_table, short
 
 
 def show(report: Report, console: Console) -> None:
     """Prints the best settings, of several sweeps each sweep's best, and where the files are."""
     if len(report.sweeps) > 1:
-        console.print(_comparison(report.sweeps))
+        console.print(_comparison(report.sweeps, console.width))
     for sweep in report.sweeps if len(report.sweeps) == 1 else []:
         if sweep.is_run:
-            measured = {name: value for name, value in sweep.records[0].metrics.items() if name.split("/")[0] in SPLITS}
             console.print(Text(printable(_title(sweep)), style="bold"))
-            console.print(metrics_table(measured, ""))
+            console.print(metrics_table(measured(sweep.records[0].metrics), "", console.width))
         else:
-            console.print(settings_table(sweep.settings, sweep.objective.metric, printable(_title(sweep))))
+            title = printable(_title(sweep))
+            console.print(settings_table(sweep.settings, sweep.objective.metric, title, console.width))
             if len(sweep.settings) > SHOWN:
                 console.print(f"and {len(sweep.settings) - SHOWN} more settings", highlight=False)
     unreadable = [f"{sweep.name}/{name}" for sweep in report.sweeps for name in sweep.unreadable]
@@ -40,18 +41,14 @@ def _title(sweep: Sweep) -> str:
     return f"{sweep.name} · {trials}{states}{f' · {seconds}' if seconds else ''}"
 
 
-def _comparison(sweeps: list[Sweep]) -> Table:
-    table = Table(title="the best setting of each", title_justify="left", title_style="bold")
-    for column in ("sweep", "best setting"):
-        table.add_column(column, overflow="fold")
-    for column in ("trials", sweeps[0].objective.metric, "95 % interval", "time"):
-        table.add_column(Text(column), justify="right", no_wrap=True)
+def _comparison(sweeps: list[Sweep], width: int) -> Table:
+    rows = [["sweep", "best setting", "trials", sweeps[0].objective.metric, "95 % interval", "time"]]
     for sweep in sweeps:
-        name, seconds = Text(printable(sweep.name)), duration(time_taken(sweep.records))
+        seconds = duration(time_taken(sweep.records))
         if not sweep.settings:
-            table.add_row(name, "", "0", "", "", seconds)
+            rows.append([sweep.name, "", "0", "", "", seconds])
             continue
         best = sweep.settings[0]
         num = str(len(best.trials))
-        table.add_row(name, Text(printable(best.short)), num, str(best.score), best.score.interval, seconds)
-    return table
+        rows.append([sweep.name, best.short, num, str(best.score), best.score.interval, seconds])
+    return fitted("the best setting of each", rows, width, num_texts=2)

@@ -8,7 +8,7 @@ import sys
 from omegaconf import OmegaConf
 
 from src import record as records
-from src.errors import Interrupted
+from src.errors import ConfigError, Interrupted
 from src.laws import needs_processes
 from src.record import Prune, Record
 from src.run import fit, resume
@@ -78,4 +78,5 @@ def failed(job: Job, error: Exception) -> Record:
 
 def one_line(error: Exception) -> str:
     """What went wrong, in a line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
+    told = " ".join(str(error).split())
+    return told.removeprefix("error: ") if isinstance(error, ConfigError) else f"{type(error).__name__}: {told}"

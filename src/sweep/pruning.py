@@ -11,6 +11,7 @@ from src import record as records
 from src.config import Config, Objective
 from src.errors import ConfigError
 from src.halving import Halving
+from src.metric_names import split_of
 from src.naming import without_seed
 from src.record import Prune
 
@@ -121,7 +122,7 @@ class Pruning:
 
     def _check_first_rung(self) -> None:
         first, every = next(iter(self._halving().rungs), math.inf), self._validates_every
-        if self._objective.metric.startswith("val/") and every > first:
+        if split_of(self._objective.metric) == "val" and every > first:
             law = f"hydra/sweeper/pruner=halving compares trials after {first} epochs: they must have been validated"
             remedy = f"hydra.sweeper.pruner.min_epochs={every}"
             raise ConfigError(law, f"trainer.check_val_every_n_epoch={every}", remedy)

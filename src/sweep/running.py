@@ -88,7 +88,15 @@ class Running:
         busy = ended | {job.key for stack in going_on for job in stack}
         groups = groups_of([job for job in trials if job.key not in busy])
         beside = -(-workers // max(len(groups), 1))  # stacks of a group that keep the workers busy
-        return going_on + [stack for group in groups for stack in self._planned(group, stack_size, beside)]
+        stacks = list(going_on)
+        for group in groups:
+            try:
+                stacks += self._planned(group, stack_size, beside)
+            except ConfigError:
+                if len(groups) == 1 and not going_on:  # no trial of the sweep could be trained
+                    raise
+                stacks += [[job] for job in group]  # each of them says it by itself
+        return stacks
 
     def _planned(self, group: list[Job], stack_size: int | None, beside: int) -> list[list[Job]]:
         """A group's stacks; one that cannot be stacked goes trial by trial, and a line says why."""
@@ -98,6 +106,8 @@ class Running:
         if reason is None:
             try:
                 fits, reason = room(_trial(group[0]))
+            except ConfigError:  # a law that every trial of the group breaks
+                raise
             except Exception as error:  # whatever a user's model or data raises; trained alone, each trial says it
                 _raise_if_disk_is_full(error)
                 reason = one_line(error)

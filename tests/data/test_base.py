@@ -1,13 +1,16 @@
 """Claims about scaling."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
 from src.data.base import Arrays, Scale, TabularData
+from src.data.laws import check_same, check_splits, sums_of
 from src.data.split import SPLITS, draw_split
+from src.errors import ConfigError
 
 
 class Fixed(TabularData):
@@ -97,3 +100,89 @@ def test_sizes_of_a_net_come_from_the_data() -> None:
     data = Fixed(noise(3), noise(1))
     data.setup()
     assert (data.input_dim, data.output_dim) == (3, 1)
+
+
+class Laws(Fixed):
+    """A user's own dataset, spoilt by whoever sets its arrays or its rows."""
+
+    own_rows: object = None
+
+    def __init__(self) -> None:
+        super().__init__(noise(2), noise(1))
+
+    def split_rows(self) -> Any:
+        return super().split_rows() if self.own_rows is None else self.own_rows
+
+
+def nan_at(values: np.ndarray) -> np.ndarray:
+    values[3, -1] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "law"),
+    [
+        ("targets", noise(1)[:, 0], r"targets must have the shape \(50, columns\)\n  got: float64 \(50,\)\n.*reshape"),
+        ("targets", noise(1)[:40], r"targets must have the shape \(50, columns\)\n  got: float64 \(40, 1\)"),
+        ("features", noise(2).reshape(50, 2, 1), r"features must have the shape \(50, columns\)"),
+        ("features", noise(2).astype(object), "features must be a numpy array of numbers\n  got: object"),
+        ("features", noise(2) > 5, "features must be a numpy array of numbers\n  got: bool"),
+        ("features", torch.zeros(50, 2), "features must be a numpy array of numbers\n  got: Tensor"),
+        ("features", nan_at(noise(2)), "features must be finite numbers\n  got: x1 is nan in row 3"),
+        ("targets", nan_at(noise(1)), "targets must be finite numbers\n  got: y is nan in row 3"),
+        ("target_names", ["y", "z"], "targets need a name for each column\n  got: 2 names"),
+        ("target_names", [""], "target_names must be different texts"),
+    ],
+)
+def test_arrays_that_would_be_trained_on_as_something_else_are_refused(name: str, values: object, law: str) -> None:
+    data = Laws()
+    setattr(data._arrays, name, values)
+    with pytest.raises(ConfigError, match=rf"Laws.arrays\(\): {law}"):
+        data.setup()
+
+
+@pytest.mark.parametrize(
+    ("rows", "law"),
+    [
+        ({"train": [0, 1, 2], "val": [2, 3]}, "give each row to one split.*\n  got: row 2 is in several"),
+        ({"train": [0, 1], "val": [50]}, "give the row numbers of train, val and test\n  got: val: 50 to 50 of 50"),
+        ({"train": [0, 1], "val": [-1]}, "give the row numbers of train, val and test\n  got: val: -1 to -1 of 50"),
+        ({"train": np.arange(50) < 9}, r"give the row numbers of train, val and test\n  got: train: bool \(50,\)"),
+        ({"train": [], "val": [1]}, "leave rows to train on"),
+        ({"training": [1, 2]}, "give the row numbers of train, val and test\n  got: training"),
+        ([[0, 1], [2]], "give the row numbers of train, val and test\n  got: list"),
+    ],
+)
+def test_splits_that_are_no_row_numbers_or_share_rows_are_refused(rows: object, law: str) -> None:
+    data = Laws()
+    data.own_rows = rows
+    with pytest.raises(ConfigError, match=rf"Laws.split_rows\(\) must {law}"):
+        data.setup()
+
+
+def test_splits_set_up_by_hand_hold_to_the_same_laws() -> None:
+    data = Laws()
+    data.setup()
+    features, targets = data.split("train")
+    for pair, law in (
+        ((features, targets[:, 0]), r"\(N, 2\) and targets \(N, 1\)\n  got: \(30, 2\) and \(30,\)"),
+        ((features, targets[:9]), r"\(N, 2\) and targets \(N, 1\)\n  got: \(30, 2\) and \(9, 1\)"),
+        ((features / 0, targets), "must hold finite numbers"),
+        (None, "got: NoneType"),
+    ):
+        data._tensors["train"] = pair  # type: ignore[assignment]
+        with pytest.raises(ConfigError, match=law):
+            check_splits(data)
+
+
+def test_sums_tell_another_order_or_value_and_not_rounding() -> None:
+    data = Laws()
+    trained = sums_of(data)
+    features, targets = data._tensors["train"]
+    data._tensors["train"] = (features * (1 + 1e-7), targets)
+    check_same(trained, sums_of(data), "Laws")
+    swapped = features[[1, 0, *range(2, 30)]]
+    for other in ((swapped, targets), (features, targets + 1e-3), (features[:-1], targets[:-1])):
+        data._tensors["train"] = other
+        with pytest.raises(ConfigError, match="Laws must give the splits that the run was trained on"):
+            check_same(trained, sums_of(data), "Laws")
