@@ -10,35 +10,39 @@ from src.errors import ConfigError
 MAX_LEVELS = 1000
 MAX_NUMBER = float(np.finfo(np.float32).max)  # what a network computes in
 EXACT = 2**53  # whole numbers above are rounded in float64
-_DATES = "{} must hold numbers instead of dates and times, such as days since some day"
 _LIKE_NUMBER = r"^0x[0-9A-Fa-f]+$|^[^\p{L}0-9]{0,3}[0-9][0-9.,'’_\s]*(?:[eE][-+]?[0-9]+)?[^0-9]{0,6}$"
 
 
-def unfit(column: pl.Series, key: str, is_number: bool = False) -> tuple[str, str] | None:
+def unfit(column: pl.Series, rows: pl.Series, key: str, is_number: bool = False) -> tuple[str, str] | None:
     """Why a column can be neither numbers nor groups of rows: the law, in words of `key`, and what it holds.
 
     Args:
         column: as it was read, null where it is missing.
+        rows: the numbers of its rows in the file.
         key: the config key to blame.
         is_number: every cell of this text reads as a number.
     """
     if column.null_count() == len(column):
         return f"every feature in {key} needs a value in some row", f"{column.name} is empty"
-    if misfit := wrong_type(column, key):
-        return misfit
-    if column.dtype != pl.Boolean and (cell := date_in(column, is_number or column.dtype.is_numeric())):
-        return _DATES.format(key), f"{column.name} holds {cell!r}"
-    return None
+    if column.dtype == pl.String or column.dtype.is_numeric():
+        cell = date_in(column, is_number or column.dtype.is_numeric())
+        return _date(column, cell, rows.filter(column.cast(pl.String) == cell)[0], key) if cell else None
+    return wrong_type(column, rows, key)
 
 
-def wrong_type(column: pl.Series, key: str) -> tuple[str, str] | None:
+def wrong_type(column: pl.Series, rows: pl.Series, key: str) -> tuple[str, str] | None:
     """As `unfit`, by the column's type alone, which Parquet has."""
     kind = column.dtype
     if kind.is_temporal():
-        return _DATES.format(key), f"{column.name} holds {first(column)!r}"
+        return _date(column, str(column.drop_nulls()[0]), rows.filter(column.is_not_null())[0], key)
     if kind.is_numeric() or kind in (pl.String, pl.Boolean, pl.Null):
         return None
     return f"{key} must hold numbers, true and false, or text", f"{column.name} holds {kind}"
+
+
+def _date(column: pl.Series, cell: str, row: int, key: str) -> tuple[str, str]:
+    law = f"{key} must hold numbers instead of dates and times, such as days since some day"
+    return law, f"{column.name} holds {cell!r} in row {row}"
 
 
 def finite(numbers: pl.Series, column: pl.Series, rows: pl.Series, key: str, law: str = "") -> pl.Series:

@@ -1,8 +1,7 @@
 """Which mark is the decimal mark of a text file, which stands between thousands, what sign belongs to numbers.
 
 A file has one decimal mark. It is decided by the cells that can be read in one way only, such as `2,41`, `1.234,5` or
-`1,234,567`; `3,168` alone is not: then `data.decimal` has to say it. `3.168` is read with a decimal point where nothing
-in the file speaks against it, such as `950` in the same column.
+`1,234,567`. Where all are like `3,168` or `3.168`, which can be two numbers, `data.decimal` has to say it.
 """
 
 from collections.abc import Sequence
@@ -72,20 +71,14 @@ def read_numbers(columns: Sequence[pl.Series], decimal: str | None, thousands: s
 
 
 def has_other_marks(column: pl.Series, style: Style) -> pl.Series:
-    """Which points in a later file may stand between thousands, where the training did not show what a point is."""
+    """Which points in a later file may stand between thousands: nothing shows that they stand before decimals.
+
+    The training may have shown it, but `950` among `1.234` says otherwise.
+    """
     bare = column.str.replace_all(style["sign"], "", literal=True).str.strip_chars() if style["sign"] else column
-    is_open = style["decimal"] == "" or (style == PLAIN and _is_doubtful(bare))
-    if not is_open or _proves_point(bare) is not None:
-        return pl.repeat(False, len(column), eager=True)
-    return bare.str.contains(".", literal=True)
-
-
-def _is_doubtful(column: pl.Series) -> bool:
-    """Whether a column of plain numbers looks like thousands: `950` among `1.234`, and no other decimals."""
-    if _proves_point(column) is not None:
-        return False
-    has_point = column.str.contains(".", literal=True)
-    return bool(has_point.any()) and not has_point.all()
+    has_point = bare.str.contains(".", literal=True)
+    is_open = style["decimal"] == "" or (style == PLAIN and has_point.any() and not has_point.all())
+    return has_point & (is_open and _proves_point(bare) is None)
 
 
 def _readings(column: pl.Series, marks: Sequence[str], thousands: str | None) -> dict[str, Reading]:
@@ -152,12 +145,8 @@ def _decided(column: pl.Series, readings: dict[str, Reading], decimal: str | Non
     if decimal in readings:
         return readings[decimal]
     point = readings["."]
-    if len(readings) == 1:  # plain numbers
-        has_point = column.str.contains(".", literal=True).any()
-        if not has_point:
-            return replace(point, style={**PLAIN, "decimal": decimal or ""})
-        if decimal is None and not _is_doubtful(column):
-            return point
+    if len(readings) == 1 and not column.str.contains(".", literal=True).any():
+        return replace(point, style={**PLAIN, "decimal": decimal or ""})
     comma = readings.get(",") or _readings(column, (",",), thousands)[","]
     if decimal == ",":
         return comma

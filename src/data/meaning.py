@@ -51,7 +51,7 @@ def read_columns(
     """
     names = [name for name in chosen or rows.columns if name not in targets]
     readings = _readings(rows, [*targets, *names] if from_text else list(targets), marks)
-    _check_fit(rows, targets, names, readings)
+    _check_fit(rows, numbers, targets, names, readings)
     read = {name: _target(rows[name], readings[name], numbers) for name in targets}
     notes: list[str] = []
     for name in names:
@@ -88,21 +88,23 @@ def _readings(rows: pl.DataFrame, read: list[str], marks: Marks) -> dict[str, Re
     return found
 
 
-def _check_fit(rows: pl.DataFrame, targets: tuple[str, ...], names: list[str], readings: dict[str, Reading]) -> None:
+def _check_fit(
+    rows: pl.DataFrame, numbers: pl.Series, targets: tuple[str, ...], names: list[str], readings: dict[str, Reading]
+) -> None:
     """Raises for columns that can be neither numbers nor groups; the remedy leaves all of them out."""
     whole = {name for name, reading in readings.items() if reading.share == 1}
     for name in targets:
-        if misfit := unfit(rows[name], "data.target", name in whole):
+        if misfit := unfit(rows[name], numbers, "data.target", name in whole):
             raise ConfigError(*misfit, "another data.target")
-    misfits = {name: misfit for name in names if (misfit := unfit(rows[name], "data.path", name in whole))}
+    found = {name: unfit(rows[name], numbers, "data.path", name in whole) for name in names}
+    misfits = {name: misfit for name, misfit in found.items() if misfit}
     if not misfits:
         return
-    law, got = next(iter(misfits.values()))
     others = [name for name in names if name not in misfits and (name in whole or not hardly_repeats(rows[name]))]
     remedy = "add columns of numbers or text to the file"
     if others:
         remedy = setting("data.features", others) + f"   (without {', '.join(misfits)})"
-    raise ConfigError(law, got, remedy)
+    raise ConfigError(*next(iter(misfits.values())), remedy)
 
 
 def _target(column: pl.Series, reading: Reading, numbers: pl.Series) -> pl.Series:

@@ -36,11 +36,15 @@ def read_as_trained(rows: pl.DataFrame, numbers: pl.Series, encoding: Encoding) 
     notes: list[str] = []
     for how in encoding["features"]:
         name = how["name"]
-        column = _column(rows, name)
+        column = _column(rows, numbers, name)
         read.append(levels(column) if "levels" in how else _numbers(column, encoding, numbers))
         _check_known(read[-1], how)
         notes += unknown_note(read[-1], how)
-    read += [_numbers(_column(rows, name), encoding, numbers) for name in encoding["targets"] if name in rows.columns]
+    read += [
+        _numbers(_column(rows, numbers, name), encoding, numbers)
+        for name in encoding["targets"]
+        if name in rows.columns
+    ]
     for column in read:
         if style := encoding["styles"].get(column.name):
             notes += filter(None, [number_note(rows[column.name], column, style)])
@@ -61,12 +65,12 @@ def unknown_note(column: pl.Series, how: NumberColumn | TextColumn, share: float
     return [f"{start}hold what no train row does, such as {cell!r}" + f"; the nearest is {near!r}" * bool(near)]
 
 
-def _column(rows: pl.DataFrame, name: str) -> pl.Series:
+def _column(rows: pl.DataFrame, numbers: pl.Series, name: str) -> pl.Series:
     if name not in rows.columns:
         near = closest(name, rows.columns) or "…"
         law = "data.path must hold the columns that the run was trained on"
         raise absent(law, name, rows.columns, f"rename {near} to {name} in the file")
-    if misfit := wrong_type(rows[name], "data.path"):
+    if rows[name].count() and (misfit := wrong_type(rows[name], numbers, "data.path")):
         raise ConfigError(*misfit, _RETRAIN)
     return rows[name]
 
