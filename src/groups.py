@@ -62,6 +62,10 @@ class Table(Data):
     """The column to predict, or a list of columns."""
     features: list[str] | None = MISSING
     """The columns to predict from; null takes every column but the targets."""
+    decimal: str | None = choice(None, ".", ",")
+    """The decimal mark of a text file; null finds it out."""
+    thousands: str | None = choice(None, ",", ".", "'", " ", "_")
+    """The mark between thousands in a text file; null takes any."""
 
 
 @dataclass

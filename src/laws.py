@@ -127,7 +127,10 @@ def _check_data(data: DictConfig) -> None:
     if data._target_ == "src.data.table.Table":
         from src.data.frame import read_table  # polars is imported for a table only
 
-        rows = read_table(data.path, data.target, data.features).num_rows
+        if data.decimal is not None and data.decimal == data.thousands:
+            law = "data.decimal and data.thousands must be two different marks"
+            raise ConfigError(law, data.decimal, "data.thousands=null")
+        rows = read_table(data.path, data.target, data.features, data.decimal, data.thousands).num_rows
     else:
         rows = data.get("num_rows") or NUM_ROWS[data._target_.rsplit(".", 1)[-1]]
     split_sizes(rows, data.val_fraction, data.test_fraction)

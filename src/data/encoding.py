@@ -4,8 +4,12 @@
   `<name>_missing` is added.
 - Text: one 0/1 column `<name>=<level>` for each level in the train rows. Missing is a level of its own,
   `<name>_missing`. A level that no train row has is 0 in all of them.
+- A level has one text, whatever type a file stores it in: a whole number has no decimals (1.0 is `1`; 007 and 1.10 stay
+  as they are), true and false are `true` and `false` in any case, spaces of any kind and number count as one, and
+  Unicode is composed (NFC). Upper and lower case are different levels.
 
-A later file is turned into numbers by the same encoding: its extra columns are ignored, its targets may be absent.
+A later file is read by `new_file.py` and turned into numbers by the same encoding: its extra columns are ignored, its
+targets may be absent.
 
 Shapes: N rows, D encoded features, O targets.
 """
@@ -15,10 +19,9 @@ from typing import TypedDict, final
 import numpy as np
 import polars as pl
 
-from src.data.columns import LEAVE_OUT, check_type, finite
-from src.data.frame import Frame, absent
+from src.data.frame import Frame
+from src.data.numerals import Style
 from src.errors import ConfigError
-from src.suggest import closest
 
 
 @final
@@ -28,6 +31,8 @@ class NumberColumn(TypedDict):
     name: str
     median: float
     has_missing: bool
+    is_binary: bool
+    """The train rows hold nothing but 0 and 1, so that true and false in a later file can stand for them."""
 
 
 @final
@@ -43,6 +48,8 @@ class Encoding(TypedDict):
 
     features: list[NumberColumn | TextColumn]
     targets: list[str]
+    styles: dict[str, Style]
+    """How the columns of numbers are written, by name."""
 
 
 def measure(frame: Frame, train_rows: np.ndarray) -> Encoding:
@@ -53,32 +60,32 @@ def measure(frame: Frame, train_rows: np.ndarray) -> Encoding:
     """
     train = frame.rows[train_rows]
     columns = [_measured(train[name]) for name in frame.features]
-    return {"features": columns, "targets": list(frame.targets)}
+    return {"features": columns, "targets": list(frame.targets), "styles": frame.styles}
 
 
 def encode(rows: pl.DataFrame, encoding: Encoding) -> tuple[np.ndarray, np.ndarray]:
     """Turns N rows into numbers.
 
     Args:
-        rows: of a `Frame` or of `read_rows`.
+        rows: of a `Frame` or of `read_as_trained`.
         encoding: measured on the train rows, perhaps of another file.
 
     Returns:
         Features N x D, finite, and targets N x O, NaN where a target is missing or its column absent.
-
-    Raises:
-        ConfigError: for a feature column that is absent, or that holds other things than at training.
     """
-    features = []
-    for column in encoding["features"]:
-        if column["name"] not in rows.columns:
-            law = "data.path must hold the columns that the run was trained on"
-            near = closest(column["name"], rows.columns) or "…"
-            raise absent(law, column["name"], rows.columns, f"rename {near} to {column['name']} in the file")
-        features.append(_encoded(rows[column["name"]], column))
+    features = [_encoded(rows[column["name"]], column) for column in encoding["features"]]
     nothing = pl.Series([None] * rows.height, dtype=pl.Float64)
-    targets = [finite(rows[name]) if name in rows.columns else nothing for name in encoding["targets"]]
+    targets = [rows[name] if name in rows.columns else nothing for name in encoding["targets"]]
     return np.hstack(features), np.column_stack([target.fill_null(np.nan).to_numpy() for target in targets])
+
+
+def is_unknown(column: pl.Series, how: NumberColumn | TextColumn) -> pl.Series:
+    """Whether the encoding has no place for a value: an unseen level, or a missing value where none was missing."""
+    if "levels" not in how:
+        return column.is_null() & (not how["has_missing"])
+    return ~column.is_in(pl.Series(how["levels"], dtype=pl.String).drop_nulls().implode()).fill_null(
+        None in how["levels"]
+    )
 
 
 def feature_names(encoding: Encoding) -> list[str]:
@@ -100,16 +107,16 @@ def _measured(column: pl.Series) -> NumberColumn | TextColumn:
     median = column.median()
     if not isinstance(median, float):
         law = "every feature needs a value in the train split"
-        raise ConfigError(law, f"{column.name} has none", f"another data.seed, or {LEAVE_OUT}")
-    return {"name": column.name, "median": median, "has_missing": column.has_nulls()}
+        raise ConfigError(law, f"{column.name} has none", "another data.seed, or data.features=… without it")
+    is_binary = bool(column.drop_nulls().is_in([0.0, 1.0]).all())
+    return {"name": column.name, "median": median, "has_missing": column.has_nulls(), "is_binary": is_binary}
 
 
 def _encoded(column: pl.Series, how: NumberColumn | TextColumn) -> np.ndarray:
     """One or more columns, N x 1 to N x levels."""
     if "levels" in how:
-        check_type(column)
-        text = column.cast(pl.String)
-        return np.column_stack([text.eq_missing(pl.Series([level], dtype=pl.String)) for level in how["levels"]]) * 1.0
-    numbers = finite(column)
-    parts = [numbers.fill_null(how["median"]), numbers.is_null()]
+        return (
+            np.column_stack([column.eq_missing(pl.Series([level], dtype=pl.String)) for level in how["levels"]]) * 1.0
+        )
+    parts = [column.fill_null(how["median"]), column.is_null()]
     return np.column_stack(parts if how["has_missing"] else parts[:1]).astype(np.float64)

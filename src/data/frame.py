@@ -4,7 +4,8 @@ Reading
 - `.csv`, `.tsv` and `.txt` are UTF-8 text whose first line names the columns; the separator is the most frequent of
   comma, semicolon, tab and bar in that line. `.parquet` and `.pq` are Parquet.
 - Missing are: an empty cell, NaN, and the words in `MISSING`. Spaces around names and text do not count.
-- A column of a CSV holds numbers if every value reads as one. `true` and `false` are 1 and 0.
+- A column of a text file holds numbers if every value reads as one, in the way of writing of that file
+  (`numerals.py`), or if every value is `true` or `false`, which are 1 and 0.
 - Columns without a name (an index that pandas wrote) and empty lines are not read.
 - Rows are numbered from 0 below the header, as `polars.read_csv` numbers them: empty lines count too.
 
@@ -15,8 +16,8 @@ Features
 - Numbers, or text that stands for groups of rows; `encoding.py` tells how both become numbers.
 - Text that hardly repeats (more levels than half of its values, or than `columns.MAX_LEVELS`), such as an id or a
   name, is left out with a line in the log; it is an error if `data.features` asks for it.
-- Dates, nested values, infinite numbers (or beyond float32), a column with no value at all, and text among numbers
-  (nine values in ten are numbers) are errors.
+- Dates and times (`dates.py`), nested values, infinite numbers (or beyond float32), a column with no value at all, and
+  text among numbers (nine values in ten are numbers) are errors.
 """
 
 import hashlib
@@ -30,12 +31,18 @@ from pathlib import Path
 
 import polars as pl
 
-from src.data.columns import feature, finite, hardly_repeats
+from src.data.marks import Marks
+from src.data.meaning import read_columns
+from src.data.numerals import Style
 from src.errors import ConfigError
 from src.suggest import closest, setting
 
 TEXT_FILES, PARQUET_FILES = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
-MISSING = ("", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "NULL", "null", "None", "none", "?")
+MISSING = (
+    *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN", "NaT"),
+    *("NULL", "Null", "null", "(null)", r"\N", "None", "none", "NONE", "?", ".", "-", "--", "–", "—"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
+)
 _INDEX = r"(__index_level_\d+__)?"
 _REFILL = "write a header and rows into it, or choose another file with data.path=…"
 
@@ -48,8 +55,9 @@ class Frame:
         rows: one Float64 or String column for each feature and target; no target is missing.
         features: names of the feature columns.
         targets: names of the target columns.
-        notes: what was left out and why, a line each, for the log.
+        notes: what was left out and why, and what is written in another way than usual, a line each, for the log.
         numbers: of the rows, in the file.
+        styles: how each column of numbers is written.
         digest: see `digest_of`.
     """
 
@@ -58,6 +66,7 @@ class Frame:
     targets: tuple[str, ...]
     notes: tuple[str, ...]
     numbers: pl.Series
+    styles: dict[str, Style]
     digest: str
 
     @property
@@ -66,13 +75,21 @@ class Frame:
         return self.rows.height
 
 
-def read_table(path: str, target: str | Sequence[str], features: Sequence[str] | None = None) -> Frame:
+def read_table(
+    path: str,
+    target: str | Sequence[str],
+    features: Sequence[str] | None = None,
+    decimal: str | None = None,
+    thousands: str | None = None,
+) -> Frame:
     """Reads a table to train on; the same file is read once as long as it does not change.
 
     Args:
         path: a CSV or Parquet file; `~` is the home folder.
         target: the column to predict, or several.
         features: the columns to predict from; None takes every column but the targets.
+        decimal: the decimal mark of a text file; None finds it out.
+        thousands: the mark between thousands; None takes any.
 
     Raises:
         ConfigError: for every mistake in the file or in the names, see the rules at the top.
@@ -80,7 +97,7 @@ def read_table(path: str, target: str | Sequence[str], features: Sequence[str] |
     file = _file(path)
     targets = _names("data.target", target)
     chosen = None if features is None else _names("data.features", features)
-    return _read(file, file.stat().st_mtime_ns, file.stat().st_size, targets, chosen)
+    return _read(file, file.stat().st_mtime_ns, file.stat().st_size, targets, chosen, Marks(decimal, thousands))
 
 
 def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
@@ -142,34 +159,26 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)  # the check of the config and the training both read
-def _read(file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen: tuple[str, ...] | None) -> Frame:
+def _read(
+    file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen: tuple[str, ...] | None, marks: Marks
+) -> Frame:
     table, numbers = _load(file)
     _check_names(table.columns, targets, chosen)
-    table = table.with_columns(finite(table[name], "data.target") for name in targets)
     has_targets = table.select(pl.all_horizontal(pl.col(targets).is_not_null())).to_series()
-    rows = table.filter(has_targets)
+    rows = table if has_targets.all() else table.filter(has_targets)
+    numbers = numbers.filter(has_targets)
     if rows.is_empty():
         raise ConfigError("data.target must have a value in some row", ", ".join(targets), "another data.target")
     num_left_out = table.height - rows.height
     notes = [f"{num_left_out} of {table.height} rows are left out: no {' or '.join(targets)}"] * (num_left_out > 0)
-    columns = [feature(rows[name], _is_text(file)) for name in chosen or rows.columns if name not in targets]
-    ids = {column.name: note for column in columns if (note := hardly_repeats(column))}
-    if chosen and ids:
-        law = "data.features must not hold text that hardly repeats"
-        name, note = next(iter(ids.items()))
-        raise ConfigError(law, f"{name}: {note}", f"take {name} out of data.features")
-    features = [column for column in columns if column.name not in ids]
-    if not features:
-        law = "a column must be left to predict from, besides data.target"
-        raise ConfigError(law, ", ".join(rows.columns), "add columns to the file, or choose another data.target")
-    notes += [f"column {name} is left out: {note}" for name, note in ids.items()]
-    kept = pl.DataFrame([*rows.select(targets), *features])
+    columns = read_columns(rows, numbers, targets, chosen, marks, _is_text(file))
     return Frame(
-        kept,
-        tuple(column.name for column in features),
+        columns.rows,
+        columns.features,
         targets,
-        tuple(notes),
-        numbers.filter(has_targets),
+        (*notes, *columns.notes),
+        numbers,
+        columns.styles,
         digest_of(str(file)),
     )
 
@@ -193,7 +202,7 @@ def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
     numbers = (~is_blank).arg_true()
     if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
-    return table[numbers], numbers
+    return (table if len(numbers) == table.height else table[numbers]), numbers
 
 
 def _load_text(file: Path) -> pl.DataFrame:

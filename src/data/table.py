@@ -11,6 +11,7 @@ import polars as pl
 from src.data.base import Arrays, Common, Scale, TabularData
 from src.data.encoding import Encoding, encode, feature_names, measure
 from src.data.frame import Frame, read_rows, read_table
+from src.data.new_file import read_as_trained, unknown_note
 from src.errors import ConfigError
 
 log = logging.getLogger(__name__)
@@ -23,16 +24,25 @@ class Table(TabularData):
         path: a CSV or Parquet file with a header.
         target: the column to predict, or several.
         features: the columns to predict from; None takes every column but the targets.
+        decimal: the decimal mark of a text file; None finds it out.
+        thousands: the mark between thousands in a text file; None takes any.
         common: the arguments of `TabularData`.
     """
 
     def __init__(
-        self, path: str, target: str | Sequence[str], features: Sequence[str] | None = None, **common: Unpack[Common]
+        self,
+        path: str,
+        target: str | Sequence[str],
+        features: Sequence[str] | None = None,
+        decimal: str | None = None,
+        thousands: str | None = None,
+        **common: Unpack[Common],
     ) -> None:
         super().__init__(**common)
         self.path = path
         self.target = target
         self.features = features
+        self.marks = (decimal, thousands)
         self.encoding: Encoding | None = None
         self._digest: str | None = None
 
@@ -48,9 +58,11 @@ class Table(TabularData):
         """
         frame = self._frame()
         self._keep_digest(frame.digest)
-        for note in frame.notes:
-            log.info("%s: %s", self.path, note)
         self.encoding = self.encoding or measure(frame, train_rows)
+        others = frame.rows[np.setdiff1d(np.arange(frame.num_rows), train_rows)]
+        strange = [note for how in self.encoding["features"] for note in unknown_note(others[how["name"]], how, 0.1)]
+        for note in (*frame.notes, *strange):
+            log.info("%s: %s", self.path, note)
         return _arrays(frame.rows, frame.numbers, self.encoding)
 
     def arrays_of(self, path: str) -> Arrays:
@@ -68,7 +80,11 @@ class Table(TabularData):
         if self.encoding is None:
             self.setup()
         assert self.encoding is not None
-        return _arrays(*read_rows(path), self.encoding)
+        rows, numbers = read_rows(path)
+        read, notes = read_as_trained(rows, numbers, self.encoding)
+        for note in notes:
+            log.info("%s: %s", path, note)
+        return _arrays(read, numbers, self.encoding)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint needs to predict from another file without this one; loads with weights_only=True."""
@@ -103,7 +119,7 @@ class Table(TabularData):
         self._digest = digest or self._digest
 
     def _frame(self) -> Frame:
-        return read_table(self.path, self.target, self.features)
+        return read_table(self.path, self.target, self.features, *self.marks)
 
 
 def _arrays(rows: pl.DataFrame, numbers: pl.Series, encoding: Encoding) -> Arrays:

@@ -10,6 +10,7 @@ import torch
 
 from src.data.encoding import encode, feature_names, measure
 from src.data.frame import read_rows, read_table
+from src.data.new_file import read_as_trained
 from src.data.split import draw_split
 from src.data.table import Table
 from src.errors import ConfigError
@@ -33,7 +34,7 @@ def encoded(path: str, train_rows: list[int], new: str | None = None) -> dict[st
     """Each encoded feature column by its name, of this file or of a new one."""
     table = read_table(path, "y")
     encoding = measure(table, np.array(train_rows))
-    features, _ = encode(read_rows(new)[0] if new else table.rows, encoding)
+    features, _ = encode(read_as_trained(*read_rows(new), encoding)[0] if new else table.rows, encoding)
     assert features.dtype == np.float64
     return dict(zip(feature_names(encoding), features.T.tolist(), strict=True))
 
