@@ -194,9 +194,12 @@ def say_what_is_left(outcome: Outcome, folder: Path) -> None:
 
 
 def new_id() -> str:
-    """A W&B id that no other run has; an agent of a W&B sweep has made one for its run."""
+    """A W&B id that no other run has: 80 bits, for two runs of one id would be one run to the server.
+
+    An agent of a W&B sweep has made one for its run.
+    """
     given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
-    return given or secrets.token_hex(4)
+    return given or secrets.token_hex(10)
 
 
 def run_name(overrides: Sequence[str], key: str) -> str:
