@@ -10,15 +10,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
 from src.data.split import draw_split
 from src.errors import ConfigError
+from src.instantiate import instantiate
 from src.module import Scores
 from src.record import Record, read_config
 from src.summary import metrics_table
@@ -83,6 +83,9 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     with torch.inference_mode():
         predicted = net.eval()(features.to(dtype)).double()
     loss = instantiate(config.loss)
+    loss = loss.double() if isinstance(loss, nn.Module) else loss
+    if own := {name.removeprefix("loss."): value for name, value in state.items() if name.startswith("loss.")}:
+        loss.load_state_dict(own)
     metrics = _metrics(predicted, targets.double(), loss, scale.target_std, arrays.target_names)
     return Scored(rows, arrays, (predicted * scale.target_std + scale.target_mean).numpy(), metrics)
 
@@ -119,9 +122,12 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
         return {}
     predicted, targets = predicted[known], targets[known]
 
+    with torch.inference_mode():
+        whole = loss(predicted, targets)  # of all targets at once: it may have a weight for each
+
     def scores(columns: Any) -> dict[str, float]:
         summed = Scores(std[columns], getattr(loss, "reduction", "mean"))
-        summed.add(loss(predicted[:, columns], targets[:, columns]), predicted[:, columns], targets[:, columns])
+        summed.add(whole, predicted[:, columns], targets[:, columns])
         return {name: float(value) for name, value in summed.summed_up().items()}
 
     each = {f"{m} {name}": v for i, name in enumerate(names) for m, v in scores([i]).items() if m != "loss"}
