@@ -2,28 +2,34 @@
 
 import inspect
 import logging
+import sys
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.profilers import PassThroughProfiler
 from omegaconf import DictConfig
 from torch import nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
+from src.checkpoints import ReadableCheckpoints
 from src.config import Config
 from src.data.base import TabularData
 from src.data.laws import check_splits
 from src.errors import ConfigError
+from src.instantiate import instantiate
 from src.metric_names import split_of
 from src.module import MakeScheduler, Regressor
 from src.net_laws import check_net, settle
 from src.processes import OwnProcesses
+from src.schedules import interval_of, make_scheduler
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.
 warnings.filterwarnings("ignore", message=r".*LeafSpec.* is deprecated", category=FutureWarning, module="lightning")
@@ -53,25 +59,35 @@ class Run:
     trainer: L.Trainer
 
 
-def build(cfg: Config, callbacks: list[Callback] | None = None) -> Run:
+def build(cfg: Config, callbacks: list[Callback] | None = None, folder: Path | None = None) -> Run:
     """Builds the data, the net with weights drawn by `cfg.seed`, and the Trainer.
+
+    Args:
+        cfg: the checked config.
+        callbacks: the Trainer's.
+        folder: the run folder, where callbacks of the user's write what they write.
 
     Raises:
         ConfigError: where this machine lacks what the Trainer is asked for, or the data, the net or the loss breaks a
             law.
         InstantiationException: where a class of the config is not there or does not take its arguments.
     """
-    trainer = build_trainer(cfg, callbacks or [])
+    trainer = build_trainer(cfg, callbacks or [], folder)
     data = build_data(cfg)
+    return Run(data, build_module(cfg, data), trainer)
+
+
+def build_module(cfg: Config, data: TabularData) -> Regressor:
+    """The net, with weights drawn by `cfg.seed`, with its loss and optimizer."""
     L.seed_everything(cfg.seed, verbose=False)
     net = instantiate(cfg.model, input_dim=data.input_dim, output_dim=data.output_dim)
     settle(net, data)
-    loss = instantiate(cfg.loss)
+    loss, optimizer = instantiate(cfg.loss), partial(instantiate, cfg.optimizer, group="optimizer")
     check_net(net, loss, data)
-    optimizer = instantiate(cfg.optimizer, _partial_=True)
     module = Regressor(net, loss, optimizer, _scheduler(cfg), data.scale, cfg.objective.metric)
     module.keep_splits(data)
-    return Run(data, module, trainer)
+    # Lightning reads a checkpoint, and callbacks copy weights, before it takes a net to float64: they would be rounded.
+    return module.double() if data.dtype == torch.float64 else module
 
 
 def build_data(cfg: Config) -> TabularData:
@@ -103,7 +119,7 @@ def set_up(data: TabularData, dtype: torch.dtype) -> TabularData:
     return data
 
 
-def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
+def build_trainer(cfg: Config, callbacks: list[Callback], folder: Path | None = None) -> L.Trainer:
     """Lightning's Trainer, without the parts that the journal does with less work at every step.
 
     Raises:
@@ -113,7 +129,8 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
     # All arguments are given: what is left out, Lightning takes from PL_TRAINER_... in the environment.
     settings = _TRAINER | vars(cfg.trainer) | _LEFT_OUT | {"callbacks": callbacks, "accelerator": _accelerator(cfg)}
     settings |= {"profiler": cfg.trainer.profiler or _NoProfiler(), "enable_checkpointing": bool(callbacks)}
-    settings["plugins"] = [OwnProcesses(cfg.num_threads)]
+    settings["plugins"] = [OwnProcesses(cfg.num_threads), ReadableCheckpoints()]
+    settings["default_root_dir"] = folder and folder / "callbacks"
     if cfg.data.get("val_fraction") == 0:
         settings["limit_val_batches"] = 0
     try:
@@ -123,6 +140,11 @@ def build_trainer(cfg: Config, callbacks: list[Callback]) -> L.Trainer:
             law = "trainer.accelerator=gpu needs a CUDA device, and torch finds none on this machine"
             raise ConfigError(law, remedy="trainer=cpu") from error
         raise ConfigError(f"Lightning's Trainer refuses this: {' '.join(str(error).split())}") from error
+    except RuntimeError as error:
+        if "more than one stateful callback" not in str(error):
+            raise
+        law = "a run has one callback of a class with the same settings, early_stopping among them"
+        raise ConfigError(law, f"callbacks: {', '.join(cfg.callbacks)}", "early_stopping.patience=null") from error
 
 
 def num_parameters(net: nn.Module) -> int:
@@ -147,20 +169,21 @@ def early_stopping(cfg: Config) -> list[Callback]:
 
 
 def _scheduler(cfg: Config) -> MakeScheduler:
-    """How Lightning steps the scheduler: one-cycle at every step, the others at every epoch."""
+    """Makes a scheduler as Lightning is to step it, see `interval_of`."""
 
     def make(optimizer: torch.optim.Optimizer, trainer: L.Trainer) -> dict[str, Any] | None:
         if cfg.scheduler._target_ is None:
             return None
+        extra = {}
         if cfg.scheduler._target_.endswith(".OneCycleLR"):
-            steps = int(trainer.estimated_stepping_batches)
+            extra["total_steps"] = int(trainer.estimated_stepping_batches)
             # That sets up the data before Lightning knows of a checkpoint's place in it: let it be set up again.
             trainer.fit_loop._combined_loader = None
-            return {"scheduler": instantiate(cfg.scheduler, optimizer, total_steps=steps), "interval": "step"}
-        follows = split_of(cfg.objective.metric) == "val" and cfg.scheduler._target_.endswith(".ReduceLROnPlateau")
-        every = cfg.trainer.check_val_every_n_epoch if follows else 1  # there is nothing to follow in between
-        scheduler = instantiate(cfg.scheduler, optimizer)
-        return {"scheduler": scheduler, "monitor": cfg.objective.metric, "frequency": every}
+        scheduler = make_scheduler(cfg.scheduler, optimizer, **extra)
+        made = {"scheduler": scheduler, "interval": interval_of(cfg.scheduler)}
+        if isinstance(scheduler, ReduceLROnPlateau):  # `Regressor` steps it
+            made |= {"monitor": cfg.objective.metric, "frequency": sys.maxsize}
+        return made
 
     return make
 

@@ -1,11 +1,10 @@
 """From a composed config to a checked one: every key known, every type and range right, or a `ConfigError`."""
 
 import importlib.util
-import json
 import math
 import re
 from dataclasses import field, fields, is_dataclass, make_dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any, get_args
 
@@ -74,8 +73,8 @@ def check_values(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: as `check` does.
     """
-    texts = {name: json.dumps(values.get(name), default=str) for name in _PARTS}
-    checked = Config(**{name: _checked(name, text) for name, text in texts.items()})
+    texts = {name: repr(values.get(name)) for name in _PARTS}
+    checked = Config(**{name: _checked(name, text, values.get(name)) for name, text in texts.items()})
     if (together := tuple(text for name, text in texts.items() if name != "seed")) not in _lawful:
         check_together(checked)
         _lawful.add(together)
@@ -86,13 +85,26 @@ _PARTS = {part.name: part for part in fields(Config)}
 _lawful: set[tuple[str, ...]] = set()
 
 
-@lru_cache(maxsize=10_000)
-def _checked(name: str, text: str) -> Any:
-    """One part of the config, from its values as JSON."""
-    value, part = json.loads(text), _PARTS[name]
+_known: dict[tuple[str, str], Any] = {}
+_MOST_KNOWN = 10_000
+
+
+def _checked(name: str, text: str, value: Any) -> Any:
+    """One part of the config; `text` tells its values from others, keys that are numbers from text too."""
+    if (name, text) not in _known:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[name, text] = _check_part(name, value)
+    return _known[name, text]
+
+
+def _check_part(name: str, value: Any) -> Any:
+    part = _PARTS[name]
     node = OmegaConf.create(value) if isinstance(value, dict) else value
     if name in TARGETS:
         return _group(name, node)
+    if name == "callbacks":
+        return _callbacks(node)
     if is_dataclass(part.type):
         return OmegaConf.to_object(into_schema(part.type, _mapping(name, node), name))
     return into_schema(_alone(name), OmegaConf.create({name: value}), "")[name]
@@ -180,10 +192,28 @@ def _group(name: str, node: Any) -> DictConfig:
     return node
 
 
+def _callbacks(node: Any) -> DictConfig:
+    """Checks what callbacks are named; one that is null is left out."""
+    if node is not None and not isinstance(node, DictConfig):
+        raise ConfigError("callbacks holds classes by names of your own", node, _A_CALLBACK)
+    given = {str(name): value for name, value in (node or {}).items() if value is not None}
+    for name, value in given.items():
+        if not isinstance(value, DictConfig) or "_target_" not in value:
+            got = f"callbacks.{name}={OmegaConf.to_container(value) if OmegaConf.is_config(value) else value}"
+            raise ConfigError(f"callbacks.{name}._target_ must name a class", got, _A_CALLBACK)
+        _check_target(f"callbacks.{name}", value["_target_"])
+    return DictConfig(given)
+
+
+_A_CALLBACK = "'+callbacks.ema={_target_:lightning.pytorch.callbacks.EMAWeightAveraging,decay:0.99}'"
+
+
 def _check_target(name: str, target: Any) -> None:
     """A user's own class: its package must be there; the class itself is looked up when the run is built."""
     module = str(target).rpartition(".")[0]
     if not module or not _is_there(module):
+        if name not in TARGETS:
+            raise ConfigError(f"{name}._target_ must name a class that can be imported", target, _A_CALLBACK)
         near = closest(str(target), [known for known in TARGETS[name] if known])
         remedy = f"{name}._target_={near}" if near else f"{example(name)}   (or the package.Class of your own)"
         raise ConfigError(f"{name}._target_ must name a class that can be imported", target, remedy)

@@ -4,6 +4,8 @@ YAML chooses the values and Hydra composes them; `check` turns the result into a
 `ConfigError`. A group whose `_target_` is not listed in `src.groups.TARGETS` (a user's own class) keeps its own keys.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +28,23 @@ class Objective:
     def sign(self) -> int:
         """What the objective is multiplied by for less to be better."""
         return 1 if self.direction == "minimize" else -1
+
+    @property
+    def loss(self) -> str:
+        """The loss of the objective's split."""
+        return f"{self.metric.split('/')[0]}/loss"
+
+    def costs(self, metrics: Mapping[str, float | None]) -> tuple[float, float]:
+        """What epochs, trials and settings are ordered by, the less the better: the one place that says which is best.
+
+        The objective comes first, then, where two have the same, the loss of its split; of two that have the same of
+        both, the earlier one stays the best. A value that is missing or not finite counts as infinitely bad.
+        """
+        value, loss = metrics.get(self.metric), metrics.get(self.loss)
+        return (
+            self.sign * value if value is not None and math.isfinite(value) else math.inf,
+            loss if loss is not None and math.isfinite(loss) else math.inf,
+        )
 
 
 @dataclass
@@ -112,6 +131,8 @@ class Config:
     optimizer: Any = None
     scheduler: Any = None
     trainer: Trainer = field(default_factory=Trainer)
+    callbacks: dict[str, Any] = field(default_factory=dict)
+    """Lightning callbacks by names of one's own, each a class (`_target_`) with what it takes."""
     early_stopping: EarlyStopping = field(default_factory=EarlyStopping)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     tracking: Tracking = field(default_factory=Tracking)

@@ -8,12 +8,13 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
-from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch import Tensor, nn
 
 from src import record as records
@@ -23,6 +24,7 @@ from src.data.base import TabularData
 from src.data.laws import Sums
 from src.data.split import SPLITS
 from src.halving import Halving
+from src.instantiate import instantiate
 from src.memory import keep_freed_memory
 from src.naming import without_seed
 from src.net_laws import check_net, settle
@@ -60,8 +62,11 @@ class Trial:
 
 def nets_of(trials: Sequence[Trial], data: TabularData) -> list[nn.Module]:
     """A net for each trial, its weights drawn by the trial's seed as those of a run alone are."""
-    sizes = {"input_dim": data.input_dim, "output_dim": data.output_dim}
-    make = instantiate(trials[0].cfg.model, **sizes, _partial_=True)
+    sizes: dict[str, Any] = {"input_dim": data.input_dim, "output_dim": data.output_dim}
+    model = trials[0].cfg.model
+    # Much faster for many trials; but what is nested in the config would be made once, for all of them.
+    is_flat = not any(OmegaConf.is_config(value) for value in model.values())
+    make = instantiate(model, **sizes, _partial_=True) if is_flat else partial(instantiate, model, **sizes)
     nets = []
     for trial in trials:
         L.seed_everything(trial.cfg.seed, verbose=False)
@@ -80,18 +85,24 @@ def room(trial: Trial) -> tuple[int, str | None]:
     data = build_data(trial.cfg)
     features, targets = data.split("train")
     other = replace(trial, cfg=replace(trial.cfg, seed=trial.cfg.seed ^ 1))
-    net, another = (net.to(features.dtype) for net in nets_of([trial, other], data))
-    loss = instantiate(trial.cfg.loss)
-    check_net(net, loss, data)
-    reason = why_not([net, another], loss, (features[:2], targets[:2]))
+    # A run alone draws its net and then its loss, if that draws anything.
+    drawn = [(nets_of([each], data)[0].to(features.dtype), _loss(each, features.dtype)) for each in (trial, other)]
+    nets, losses = zip(*drawn, strict=True)
+    check_net(nets[0], losses[0], data)
+    reason = why_not(nets, losses, (features[:2], targets[:2]))
     if reason is not None:
         return 1, reason
-    weights = sum(weight.numel() for weight in net.parameters())
-    activations = _activations(net, features[: data.batch_size])
+    weights = sum(weight.numel() for weight in nets[0].parameters())
+    activations = _activations(nets[0], features[: data.batch_size])
     outputs = sum(len(data.split(split)[0]) for split in SPLITS) * data.output_dim
     numbers = 8 * weights + 4 * activations + 6 * outputs  # weights, moments, gradients and copies of the best
     fits = max(1, _MEMORY // (features.element_size() * numbers))
     return min(fits, _LARGEST) if device_name(trial.cfg) == "cpu" else fits, None
+
+
+def _loss(trial: Trial, dtype: torch.dtype) -> Any:
+    loss = instantiate(trial.cfg.loss)
+    return loss.to(dtype) if isinstance(loss, nn.Module) else loss
 
 
 def fit_stack(

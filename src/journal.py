@@ -34,9 +34,12 @@ class Journal(Checkpoint, ABC):
 
     Attributes:
         stops_at_second_signal: whether a second signal ends the training at once, without its checkpoint.
+        is_watched: whether callbacks of the user's look on; Lightning goes on with those from the end of an epoch only,
+            for it tells them of no epoch's start in its middle.
     """
 
     stops_at_second_signal = True
+    is_watched = False
 
     def __init__(self, last_checkpoint: Path, cfg: Config) -> None:
         self.last_checkpoint = last_checkpoint
@@ -47,6 +50,7 @@ class Journal(Checkpoint, ABC):
         self._signum: int | None = None
         self._step_started = self._in_steps = self._earlier = self._save_at = 0.0
         self._steps = 0
+        self._is_first = True
 
     @contextmanager
     def stoppable(self) -> Iterator[None]:
@@ -104,13 +108,16 @@ class Journal(Checkpoint, ABC):
         self._in_steps += now - self._step_started
         self._steps += 1
         is_due = now >= self._save_at and self._interval > 0
-        if (is_due or self._signum is not None) and _can_go_on_from_here(trainer, batch_idx):
+        if (is_due or self._signum is not None) and not self.is_watched and _can_go_on_from_here(trainer, batch_idx):
             self._save(trainer)
             self._stop_if(self._signum)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self.epoch_ended(trainer, pl_module)
-        is_due, signum = _agreed(trainer, time.perf_counter() >= self._save_at, self._signum or 0)
+        # The first epoch always: a checkpoint that could not be gone on with is found before hours are lost.
+        due_by_now = self._saves and (self._is_first or time.perf_counter() >= self._save_at)
+        is_due, signum = _agreed(trainer, due_by_now, self._signum or 0)
+        self._is_first = False
         if is_due or signum:
             self._save(trainer)
         self._stop_if(signum)

@@ -32,6 +32,7 @@ def check_together(cfg: Config) -> None:
     _check_end(cfg)
     _check_trainer(cfg)
     check_tracking(cfg.tracking, cfg.sweep.name)
+    _check_own_classes(cfg)
     if cfg.optimizer.get("nesterov") and not cfg.optimizer.get("momentum"):
         law = "optimizer.nesterov=true needs optimizer.momentum above 0"
         raise ConfigError(law, cfg.optimizer.get("momentum"), "optimizer.momentum=0.9")
@@ -121,6 +122,32 @@ def needs_processes(cfg: Config) -> bool:
     devices = cfg.trainer.devices
     one = devices in (1, "1") or (isinstance(devices, list) and len(devices) == 1)
     return not one or cfg.trainer.strategy != "auto"
+
+
+def _check_own_classes(cfg: Config) -> None:
+    """What is known of classes whose keys are not."""
+    if str(cfg.optimizer._target_).endswith(".SparseAdam"):
+        law = "torch.optim.SparseAdam takes sparse gradients alone, and those of a net on a table are dense"
+        raise ConfigError(law, f"optimizer._target_={cfg.optimizer._target_}", "optimizer=adam")
+    interval = cfg.scheduler.get("interval")
+    if interval not in (None, "step", "epoch"):
+        law = "scheduler.interval is when the scheduler moves on: step or epoch"
+        raise ConfigError(law, interval, "++scheduler.interval=epoch")
+    for name, node in cfg.callbacks.items():
+        check_callback_class(f"callbacks.{name}", str(node["_target_"]).rpartition(".")[2])
+    if cfg.callbacks and cfg.trainer.strategy == "fsdp":
+        law = "callbacks need the whole of a net, which trainer.strategy=fsdp divides"
+        raise ConfigError(law, f"callbacks.{next(iter(cfg.callbacks))}", "trainer.strategy=ddp")
+
+
+def check_callback_class(key: str, name: str) -> None:
+    """Refuses callbacks that set what the config sets: the record would say what was not trained."""
+    if name in _FINDERS:
+        law = f"{key} must leave the config as it is: {name} changes {_FINDERS[name]} while it trains"
+        raise ConfigError(law, name, f"python -m src.train -m {_FINDERS[name]}=…   (a sweep, or hydra/sweeper=optuna)")
+
+
+_FINDERS = {"LearningRateFinder": "optimizer.lr", "BatchSizeFinder": "data.batch_size"}
 
 
 def _check_data(data: DictConfig) -> None:

@@ -5,6 +5,7 @@ Shapes: B rows of a batch, N rows of a split, D features, O targets.
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import reduce
 from typing import Any, Self
 
 import lightning as L
@@ -13,10 +14,13 @@ from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 from torchmetrics import MeanAbsoluteError, Metric, R2Score, SumMetric
 
 from src.data.base import Scale
 from src.data.laws import KeepsSplits
+from src.errors import ConfigError
+from src.schedules import Rates
 
 Batch = tuple[Tensor, Tensor]
 MakeOptimizer = Callable[[Iterable[nn.Parameter]], Optimizer]
@@ -45,8 +49,12 @@ class Scores(nn.Module):
         self.seen: list[tuple[Tensor, Tensor, Tensor]] = []
 
     def add(self, loss: Tensor, predictions: Tensor, targets: Tensor) -> None:
-        """Keeps a batch: its loss, predictions (B, O) and targets (B, O)."""
-        self.seen.append((loss.detach(), predictions.detach(), targets))
+        """Keeps a batch: its loss, predictions (B, O) and targets (B, O).
+
+        An optimizer such as LBFGS asks for a batch's loss several times in a step; the first counts.
+        """
+        if not (self.seen and self.seen[-1][2] is targets):
+            self.seen.append((loss.detach(), predictions.detach(), targets))
 
     def summed_up(self) -> dict[str, Tensor]:
         """The epoch's `loss`, `mae` and `r2`; the next epoch starts empty."""
@@ -101,6 +109,9 @@ def r_squared(residuals: Tensor, squares: Tensor, sums: Tensor, rows: Tensor | i
 class LeanModule(KeepsSplits, L.LightningModule):
     """A LightningModule on which Lightning spends less time around each step (measured by `make bench`)."""
 
+    def add_rates(self, groups: list[dict[str, Any]]) -> None:
+        """Notes the learning rates that a step is about to be made with."""
+
     def __setattr__(self, name: str, value: Any) -> None:
         # Lightning writes this name at every hook, 40 times a step, and nn.Module looks every write up in its tables.
         if name == "_current_fx_name":
@@ -123,6 +134,7 @@ class LeanModule(KeepsSplits, L.LightningModule):
     def optimizer_step(
         self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Callable[[], Any] | None = None
     ) -> None:
+        self.add_rates(optimizer.optimizer.param_groups)
         # Lightning's own way leads through three wrappers, which matter for clipping and for scaled gradients only.
         scales = isinstance(self.trainer.precision_plugin, MixedPrecision)
         if self.trainer.gradient_clip_val is None and not scales:
@@ -137,13 +149,16 @@ class Regressor(LeanModule):
     Args:
         net: from features (B, D) to predictions (B, O).
         loss: from predictions and targets to a number; its `reduction` says whether rows are averaged or summed.
-        optimizer: makes the optimizer of the net's parameters.
+        optimizer: makes the optimizer of the net's parameters and the loss's own.
         scheduler: makes Lightning's scheduler config, or None.
         scale: how the data was standardised; it is kept in the checkpoint.
         monitor: the metric that Lightning's callbacks and schedulers are to know of.
 
     Attributes:
         metrics: the latest epoch's, such as `val/loss`, added split by split; whoever reads them empties them.
+        rates: the learning rates of the epoch's steps so far.
+        watched: whether callbacks of the user's look on. They may change weights around a validation, so the best
+            checkpoint holds what was validated; and they may ask Lightning for any metric.
     """
 
     def __init__(
@@ -163,6 +178,11 @@ class Regressor(LeanModule):
         self._make_optimizer = optimizer
         self._make_scheduler = scheduler
         self.keep_scale(scale)
+        self._exact_scale = {name: value.clone() for name, value in vars(scale).items()}
+        self.rates = Rates()
+        self.watched = False
+        self._names = list(self.state_dict())
+        self._validated: dict[str, Tensor] = {}
         reduction = getattr(loss, "reduction", "mean")
         self._scores = {split: Scores(scale.target_std, reduction) for split in ("train", "val", "test")}
         self._moved = nn.ModuleList(self._scores.values())  # to the device, with the net
@@ -176,6 +196,8 @@ class Regressor(LeanModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "val")
+        if self.watched and batch_idx == 0:
+            self._validated = self._weights()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
         self._step(batch, "test")
@@ -190,6 +212,7 @@ class Regressor(LeanModule):
 
     def on_train_epoch_end(self) -> None:
         self._log("train")
+        self._follow_objective()
 
     def on_validation_epoch_end(self) -> None:
         self._log("val")
@@ -197,8 +220,12 @@ class Regressor(LeanModule):
     def on_test_epoch_end(self) -> None:
         self._log("test")
 
+    def add_rates(self, groups: list[dict[str, Any]]) -> None:
+        self.rates.add(groups)
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        optimizer = self._make_optimizer(self.net.parameters())
+        of_loss = self.loss.parameters() if isinstance(self.loss, nn.Module) else ()
+        optimizer = self._make_optimizer([*self.net.parameters(), *of_loss])
         scheduler = self._make_scheduler(optimizer, self.trainer)
         return {"optimizer": optimizer, "lr_scheduler": scheduler} if scheduler else optimizer  # type: ignore
 
@@ -206,7 +233,12 @@ class Regressor(LeanModule):
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
         super().on_save_checkpoint(checkpoint)
         if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
+            if self.watched:
+                checkpoint["state_dict"] = self._validated or self._weights()
             return
+        checkpoint["state_dict"] |= self._exact_scale  # a mean of weights over time may take the scale along
+        checkpoint["rates"] = self.rates.kept
+        checkpoint["is_reshaped"] = self.watched and self.state_dict().keys() != set(self._names)
         checkpoint["random"] = torch.get_rng_state()
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["seen"] = self._scores["train"].seen
@@ -215,9 +247,10 @@ class Regressor(LeanModule):
         super().on_load_checkpoint(checkpoint)
         if "random" not in checkpoint:
             return
-        # Lightning copies the weights before it takes the net to its precision: in float32 they would be rounded.
-        weights = (value for name, value in checkpoint["state_dict"].items() if name.startswith("net."))
-        self.net.to(next(weights).dtype)
+        if checkpoint.get("is_reshaped"):
+            law = "a run goes on with the net that it had, and a callback has changed its parts, as pruning does"
+            raise ConfigError(law, remedy="train anew, from the first epoch")
+        self.rates.kept = checkpoint.get("rates", [])
         torch.set_rng_state(checkpoint["random"].cpu())
         if checkpoint["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
@@ -230,9 +263,26 @@ class Regressor(LeanModule):
         self._scores[split].add(loss, predictions, targets)
         return loss
 
+    def _weights(self) -> dict[str, Tensor]:
+        """The weights in use, by the names that a net has which no callback has changed: a pruned one has others."""
+        state = self.state_dict()
+        values: dict[str, Any] = {name: state.get(name) for name in self._names}
+        values |= {name: reduce(getattr, name.split("."), self) for name in self._names if name not in state}
+        return {name: value.detach().clone() for name, value in values.items()} | self._exact_scale
+
+    def _follow_objective(self) -> None:
+        """Tells schedulers that follow the objective of an epoch that has it.
+
+        Lightning would, but only after the epoch's checkpoint: a run that went on from it would miss one.
+        """
+        for each in self.trainer.lr_scheduler_configs:
+            if isinstance(each.scheduler, ReduceLROnPlateau) and self._monitor in self.metrics:
+                each.scheduler.step(self.metrics[self._monitor])
+
     def _log(self, split: str) -> None:
         values = {f"{split}/{name}": value.item() for name, value in self._scores[split].summed_up().items()}
         self.metrics |= values
-        if self._monitor in values:  # Lightning's own log costs more than an epoch's validation: for one metric only
-            exact = torch.tensor(values[self._monitor], dtype=torch.float64, device=self.device)
-            self.log(self._monitor, exact, sync_dist=self.trainer.world_size > 1)
+        for name, value in values.items():
+            if self.watched or name == self._monitor:  # Lightning's own log costs more than an epoch's validation
+                exact = torch.tensor(value, dtype=torch.float64, device=self.device)
+                self.log(name, exact, sync_dist=self.trainer.world_size > 1)

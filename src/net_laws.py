@@ -32,7 +32,7 @@ def settle(net: nn.Module, data: TabularData) -> None:
         module.training = mode
 
 
-def check_net(net: nn.Module, loss: nn.Module, data: TabularData) -> None:
+def check_net(net: nn.Module, loss: Any, data: TabularData) -> None:
     """Checks what a net predicts and what a loss makes of it: no random state, no buffer, no weight is changed.
 
     Predictions (B,) and targets (B, 1) would be broadcast to (B, B): a loss that nobody wanted, without a word.
@@ -55,8 +55,11 @@ def check_net(net: nn.Module, loss: nn.Module, data: TabularData) -> None:
 
 
 @contextmanager
-def _probe(module: nn.Module, dtype: torch.dtype) -> Iterator[nn.Module]:
+def _probe(module: Any, dtype: torch.dtype) -> Iterator[Any]:
     """A copy to try out; of what cannot be copied, such as a net under weight norm, the thing itself, put back."""
+    if not isinstance(module, nn.Module):  # a loss may be a function
+        yield module
+        return
     try:
         probe = copy.deepcopy(module).to(dtype)
     except RuntimeError:

@@ -92,7 +92,19 @@ def ranked(records: Sequence[Record], objective: Objective) -> list[Setting]:
     told = [[text for text in texts if text not in hidden] for texts in settings]
     short = leaves(text.partition("=")[0] for texts in told for text in texts)
     folded = [_setting(texts, short, trials) for texts, trials in zip(told, settings.values(), strict=True)]
-    return sorted(folded, key=lambda setting: (not setting.is_whole, *_rank(setting.score.mean, objective.sign)))
+    return sorted(folded, key=lambda setting: (not setting.is_whole, *mean_costs(setting.trials, objective)))
+
+
+def mean_costs(trials: Sequence[Record], objective: Objective) -> tuple[float, float]:
+    """What settings are ordered by: `Objective.costs` of their trials' means."""
+    losses = _mean(trial.metrics.get(objective.loss) for trial in trials)
+    mean = _mean(trial.objective for trial in trials)
+    return objective.costs({objective.loss: losses, objective.metric: mean})  # they may be one and the same
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return fmean(known) if known else None
 
 
 def _setting(texts: Sequence[str], keys: Mapping[str, str], trials: list[Record]) -> Setting:
@@ -121,13 +133,7 @@ def leaves(keys: Iterable[str]) -> dict[str, str]:
 def best_trial(setting: Setting, objective: Objective) -> Record | None:
     """A setting's best trial, a finished one if there is any; None where none has an objective."""
     known = [trial for trial in setting.trials if trial.objective is not None]
-    return min(
-        known, key=lambda trial: (trial.status != "finished", *_rank(trial.objective, objective.sign)), default=None
-    )
-
-
-def _rank(value: float | None, sign: int) -> tuple[bool, float]:
-    return value is None, 0.0 if value is None else sign * value
+    return min(known, key=lambda trial: (trial.status != "finished", *mean_costs([trial], objective)), default=None)
 
 
 def same_for_all(overrides: Sequence[Sequence[str]]) -> set[str]:

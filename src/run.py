@@ -12,6 +12,7 @@ from rich.console import Console
 from src import naming, ranks
 from src import record as records
 from src.build import Run, build, device_name, early_stopping, num_parameters
+from src.callbacks import callbacks_in, own_callbacks, score_anew
 from src.check import check
 from src.config import Config
 from src.errors import ConfigError, Interrupted
@@ -65,6 +66,7 @@ def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Rec
     config = records.read_config(folder)
     cfg = check(config)
     record = records.read(folder)
+    _check_key(folder, record, naming.key(cfg))
     if record.has_ended:
         run_summary(record, folder, Console(quiet=quiet))
         return record
@@ -118,8 +120,9 @@ def _fit(
 
 def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
-    run = build(cfg, [journal, *early_stopping(cfg)])
-    with journal.stoppable():
+    run = build(cfg, [*own_callbacks(cfg), journal, *early_stopping(cfg)], folder)
+    run.module.watched = journal.is_watched = bool(cfg.callbacks)
+    with journal.stoppable(), callbacks_in(cfg):
         run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
     record.metrics = {**journal.best, "num_parameters": num_parameters(run.module.net)}
@@ -129,7 +132,9 @@ def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, check
         record.error = f"train/loss is not finite in epoch {journal.diverged_at}"
     if journal.best_checkpoint.is_file():
         record.checkpoint = str(journal.best_checkpoint.relative_to(folder))
-        if len(run.data.split("test")[0]):
+        if cfg.callbacks:
+            record.metrics |= score_anew(cfg, run, str(journal.best_checkpoint), journal.best)
+        elif len(run.data.split("test")[0]):
             record.metrics |= _test(run, journal.best_checkpoint)
 
 
@@ -184,6 +189,13 @@ def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool)
     record.error = f"{type(error).__name__}: {error}"
     if main:
         records.write(folder, record)
+
+
+def _check_key(folder: Path, record: Record, key: str) -> None:
+    """A run goes on as it began; the keys of an older version were shorter."""
+    if len(record.key) == len(key) and record.key != key:
+        law = f"{folder}/.hydra/config.yaml must be as it was when the run began: other settings are another run"
+        raise ConfigError(law, f"it gives the key {key}, not {record.key}", "put it back, or train anew with them")
 
 
 def _refuse_if_alive(record: Record, folder: Path) -> None:

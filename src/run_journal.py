@@ -34,7 +34,7 @@ class RunJournal(Journal):
         self, folder: Path, cfg: Config, tracker: Tracker, progress: Progress, prune: Prune | None = None
     ) -> None:
         super().__init__(folder / "checkpoints" / "last.ckpt", cfg)
-        self._progress = progress
+        self._progress, self._objective = progress, cfg.objective
         self.best_checkpoint = folder / "checkpoints" / "best.ckpt"
         self.best: Row = {}
         self.diverged_at: int | None = None
@@ -54,7 +54,8 @@ class RunJournal(Journal):
 
     def epoch_ended(self, trainer: L.Trainer, module: L.LightningModule) -> None:
         assert isinstance(module, Regressor)
-        row = self._row(trainer, module.metrics)
+        about = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
+        row: Row = about | module.rates.means() | module.metrics
         module.metrics = {}
         self._epochs = int(row["epoch"]) + 1
         if self._history is not None:
@@ -84,12 +85,8 @@ class RunJournal(Journal):
         best = self.best.get(self.metric)
         return self._prune is not None and best is not None and self._prune(int(row["epoch"]) + 1, best)
 
-    def _row(self, trainer: L.Trainer, metrics: dict[str, float]) -> Row:
-        about = {"epoch": trainer.current_epoch, "trainer/global_step": trainer.global_step}
-        return about | {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
-
     def _is_best(self, row: Row) -> bool:
-        value = row.get(self.metric, math.nan)
-        better = math.isfinite(value) and not (self.best and self.sign * (value - self.best[self.metric]) >= 0)
+        costs = self._objective.costs(row)
+        better = math.isfinite(costs[0]) and not (self.best and costs >= self._objective.costs(self.best))
         self.best = row if better else self.best
         return better

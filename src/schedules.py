@@ -1,17 +1,69 @@
-"""Learning rates over time, trial by trial, worked out by torch's own schedulers on optimizers of one number.
+"""Learning rates over time: when a scheduler moves on, what an epoch was trained with, and those of a stack.
+
+In a stack they are worked out trial by trial by torch's own schedulers, on optimizers of one number.
 
 Shapes: K trials.
 """
 
 from collections.abc import Callable, Sequence
+from statistics import fmean
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, ListConfig
 from torch import Tensor
 
 from src.config import Config
+from src.instantiate import instantiate
+
+_AFTER_EACH_BATCH = ("OneCycleLR", "CyclicLR")
+
+
+def interval_of(scheduler: DictConfig) -> str:
+    """When a scheduler moves on: after each `step` or each `epoch`.
+
+    `scheduler.interval` says it for any but the three that `conf/scheduler` has; without it those move on
+    after a step that torch documents so, which are OneCycleLR and CyclicLR.
+    """
+    name = str(scheduler._target_).rpartition(".")[2]
+    return scheduler.get("interval") or ("step" if name in _AFTER_EACH_BATCH else "epoch")
+
+
+def make_scheduler(scheduler: DictConfig, optimizer: torch.optim.Optimizer, **extra: Any) -> Any:
+    """A scheduler of an optimizer; one that is made of others (`schedulers: [...]`) gets them made first."""
+    own = DictConfig({name: value for name, value in scheduler.items() if name not in ("interval", "schedulers")})
+    parts = scheduler.get("schedulers")
+    if not isinstance(parts, ListConfig):
+        return instantiate(own, optimizer, group="scheduler", **extra)
+    made = [make_scheduler(part, optimizer) for part in parts]
+    return instantiate(own, group="scheduler", _partial_=True)(optimizer=optimizer, schedulers=made)
+
+
+class Rates:
+    """The learning rates that the steps of an epoch are made with.
+
+    Attributes:
+        kept: of each stretch of steps in a row with the same rates, the rates by parameter group and the steps.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[tuple[list[float], int]] = []
+
+    def add(self, groups: Sequence[dict[str, Any]]) -> None:
+        """Notes the rates of a step."""
+        now, kept = [float(group["lr"]) for group in groups], self.kept
+        if kept and kept[-1][0] == now:
+            kept[-1] = (now, kept[-1][1] + 1)
+        else:
+            kept.append((now, 1))
+
+    def means(self) -> dict[str, float]:
+        """Each parameter group's mean over the epoch's steps, `lr`, `lr/1`, ...; the next epoch starts empty."""
+        kept, self.kept = self.kept, []
+        of_groups = zip(*(rates for rates, _ in kept), strict=True)
+        steps = [count for _, count in kept]
+        means = [fmean(rates, steps) if len(rates) > 1 else rates[0] for rates in of_groups]
+        return {f"lr/{number}" if number else "lr": mean for number, mean in enumerate(means)}
 
 
 class Schedules:
@@ -82,6 +134,6 @@ class Schedules:
 
 def _pair(optimizer: DictConfig, scheduler: DictConfig, extra: dict[str, Any]) -> tuple[torch.optim.Optimizer, Any]:
     shadow = instantiate(optimizer, [torch.zeros(1, requires_grad=True)])
-    made = instantiate(scheduler, shadow, **extra)
+    made = make_scheduler(scheduler, shadow, **extra)
     shadow.step()  # torch warns of a scheduler whose optimizer has made no step since
     return shadow, made

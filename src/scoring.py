@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.text import Text
-from torch import Tensor
+from torch import Tensor, nn
 
 from src.build import make_data, set_up
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
 from src.data.laws import check_same, sums_of
 from src.errors import ConfigError
+from src.instantiate import instantiate
 from src.metric_names import MetricName, free_name
 from src.module import Scores
 from src.record import Record, read_config
@@ -103,6 +103,9 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     with torch.inference_mode():
         predicted = net.eval()(scored.features.to(dtype)).double()
     loss = instantiate(config.loss)
+    loss = loss.double() if isinstance(loss, nn.Module) else loss
+    if own := {name.removeprefix("loss."): value for name, value in state.items() if name.startswith("loss.")}:
+        loss.load_state_dict(own)
     metrics = _metrics(predicted, scored.scaled.double(), loss, scale.target_std, scored.target_names)
     in_units = (predicted * scale.target_std + scale.target_mean).numpy()
     return Scored(scored.rows, scored.target_names, scored.targets, in_units, metrics)
@@ -174,9 +177,12 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
         return {}
     predicted, targets = predicted[known], targets[known]
 
+    with torch.inference_mode():
+        whole = loss(predicted, targets)  # of all targets at once: it may have a weight for each
+
     def scores(columns: Any) -> dict[str, float]:
         summed = Scores(std[columns], getattr(loss, "reduction", "mean"))
-        summed.add(loss(predicted[:, columns], targets[:, columns]), predicted[:, columns], targets[:, columns])
+        summed.add(whole, predicted[:, columns], targets[:, columns])
         return {name: float(value) for name, value in summed.summed_up().items()}
 
     metrics = scores(slice(None))

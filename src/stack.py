@@ -60,6 +60,7 @@ class Stack(LeanModule):
         self._reduction = getattr(loss, "reduction", "mean")
         self._cfgs = list(cfgs)
         self._seen: dict[str, Seen] = {"train": [], "val": [], "test": []}
+        self._rates: list[Tensor] = []
 
     def forward(self, features: Tensor) -> Tensor:
         """Predictions (K', B, O) of every trial on the same features (B, D), both standardised."""
@@ -79,6 +80,15 @@ class Stack(LeanModule):
         super().optimizer_step(*args, **kwargs)
         if self._schedules.interval == "step":
             self._move_schedules()
+
+    def add_rates(self, groups: list[dict[str, Any]]) -> None:
+        if self._schedules.interval == "step" or not self._rates:
+            self._rates.append(groups[0]["lr"])
+
+    def mean_rates(self) -> Tensor:
+        """(K',) each trial's mean learning rate over the epoch's steps; the next epoch starts empty."""
+        rates, self._rates = self._rates, []
+        return rates[0] if len(rates) == 1 else torch.stack(rates).mean(0)
 
     def on_train_epoch_end(self) -> None:
         # `max_steps` may end a training within an epoch, which no scheduler counts then.
@@ -147,7 +157,9 @@ class Stack(LeanModule):
         """What `Regressor.state_dict` has for one trial, from all trials' weights, each (K, ...)."""
         tensors = dict(zip(self.names, weights, strict=True)) | self.constants
         net = {f"net.{name}": tensors[own][position].clone() for name, own in self._names_in_state.items()}
-        return net | {name: getattr(self, name) for name in Scale.__annotations__}
+        of_loss = self._loss.state_dict() if isinstance(self._loss, nn.Module) else {}
+        own = {f"loss.{name}": value.clone() for name, value in of_loss.items()}
+        return net | own | {name: getattr(self, name) for name in Scale.__annotations__}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
@@ -155,6 +167,7 @@ class Stack(LeanModule):
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["schedules"] = self._schedules.state_dict()
         checkpoint["seen"] = self._seen["train"]
+        checkpoint["rates"] = self._rates
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_load_checkpoint(checkpoint)
@@ -162,6 +175,7 @@ class Stack(LeanModule):
         if checkpoint["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all([state.cpu() for state in checkpoint["random_cuda"]])
         self._seen["train"] = checkpoint["seen"]
+        self._rates = checkpoint.get("rates", [])
         self.keep(checkpoint["state_dict"]["trials"].to(self.trials.device))
         for i, weights in enumerate(self.weights):  # Lightning loads before it converts: float64 would be rounded
             weights.data = weights.data.to(checkpoint["state_dict"][f"weights.{i}"].dtype)
@@ -175,6 +189,7 @@ class Stack(LeanModule):
             self._seen["train"] = [
                 (a.to(self.device), b.to(self.device), c.to(self.device)) for a, b, c in self._seen["train"]
             ]
+            self._rates = [rates.to(self.device) for rates in self._rates]
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Moves and converts the nets' buffers too, whose dotted names a module cannot register."""

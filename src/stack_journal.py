@@ -20,7 +20,8 @@ from src.record import Row
 from src.stack import Stack
 
 _STATE = (
-    "best_epoch", "best_weights", "last_weights", "steps", "_waits", "_best", "_to_beat", "_epochs", "_over", "pruned"
+    "best_epoch", "best_weights", "last_weights", "steps", "_waits", "_best", "_loss_at_best", "_to_beat", "_epochs",
+    "_over", "pruned",
 )  # fmt: skip
 
 
@@ -53,7 +54,7 @@ class StackJournal(Journal):
     ) -> None:
         super().__init__(last_checkpoint, cfg)
         self._progress = progress
-        self._stopping = cfg.early_stopping
+        self._stopping, self._loss = cfg.early_stopping, cfg.objective.loss
         self._halving, self._settings = halving, torch.tensor(settings, dtype=torch.long)
         self._epochs: list[dict[str, Any]] = []
         self._restored: dict[str, Any] = {}
@@ -66,7 +67,8 @@ class StackJournal(Journal):
         self.best_epoch = torch.full((size,), -1, device=device)
         self.pruned = torch.zeros(size, dtype=torch.bool, device=device)
         self.steps, self._waits = torch.zeros((2, size), dtype=torch.long, device=device).unbind()
-        self._best, self._to_beat = torch.full((2, size), math.inf, device=device, dtype=torch.float64).unbind()
+        worst = torch.full((3, size), math.inf, device=device, dtype=torch.float64)
+        self._best, self._loss_at_best, self._to_beat = worst.unbind()
         self.best_weights = [torch.zeros(size, *weights.shape[1:]).to(weights) for weights in stack.weights]
         self.last_weights = [torch.zeros_like(weights) for weights in self.best_weights]
         for name, value in self._restored.items():
@@ -80,7 +82,7 @@ class StackJournal(Journal):
         ended = ~metrics["train/loss"].isfinite()
         if self.metric in metrics:
             objective = metrics[self.metric].double()
-            self._keep_best(module, objective * self.sign, trainer.current_epoch)
+            self._keep_best(module, objective * self.sign, metrics[self._loss].double(), trainer.current_epoch)
             ended |= self._out_of_patience(module.trials, objective * self.sign)
             module.follow_objective(objective)
         ended |= self._falls_behind(module.trials, ~ended, trainer.current_epoch + 1)
@@ -110,7 +112,7 @@ class StackJournal(Journal):
         self._restored = state_dict["stack"]
 
     def _add_rows(self, trainer: L.Trainer, stack: Stack, metrics: dict[str, Tensor]) -> None:
-        columns = {"lr": trainer.optimizers[0].param_groups[0]["lr"]} | metrics
+        columns = {"lr": stack.mean_rates()} | metrics
         self._epochs.append({
             "epoch": trainer.current_epoch,
             "step": trainer.global_step,
@@ -119,11 +121,13 @@ class StackJournal(Journal):
             "values": torch.stack([values.double() for values in columns.values()]).cpu(),
         })  # fmt: skip
 
-    def _keep_best(self, stack: Stack, objective: Tensor, epoch: int) -> None:
-        """`objective` (K',) counts the less the better."""
-        better = objective < self._best[stack.trials]
+    def _keep_best(self, stack: Stack, cost: Tensor, loss: Tensor, epoch: int) -> None:
+        """As `Objective.costs` orders epochs: `cost` (K',), then `loss` (K',), the less the better."""
+        loss = loss.where(loss.isfinite(), math.inf)
+        best, loss_at_best = self._best[stack.trials], self._loss_at_best[stack.trials]
+        better = cost.isfinite() & ((cost < best) | (cost == best) & (loss < loss_at_best))
         trials = stack.trials[better]
-        self._best[trials] = objective[better]
+        self._best[trials], self._loss_at_best[trials] = cost[better], loss[better]
         self.best_epoch[trials] = epoch
         _copy_rows(self.best_weights, trials, stack.weights, better)
 

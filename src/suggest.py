@@ -76,6 +76,8 @@ def example(key: str) -> str:
 
 def unknown_key(key: str) -> ConfigError:
     """The error for a key that the config does not have, with the one that was probably meant."""
+    if key.startswith("callbacks."):
+        return ConfigError(f"{key} is new to the config, and + adds it", typed(key), shlex.quote(f"+{typed(key)}"))
     path, _, leaf = key.replace(".", "/").rpartition("/")
     if path.startswith("hydra/sweeper/") and "hydra/sweeper=optuna" not in sys.argv:
         path, leaf = "hydra/sweeper", path.split("/")[2]  # what it belongs to is missing first of all

@@ -82,6 +82,30 @@ class DropoutNet(ThreeLayerNet):
         return self.out(nn.functional.dropout(self.between(torch.relu(self.into(x))), 0.5, self.training))
 
 
+class Weighted(nn.MSELoss):
+    """A user's own loss, with a weight for each target that may be trained."""
+
+    def __init__(self, reduction: str, is_trained: bool = False) -> None:
+        super().__init__(reduction=reduction)
+        weight = torch.tensor([1.5, 0.3, 0.9])
+        self.pos_weight = nn.Parameter(weight) if is_trained else nn.Buffer(weight)
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        weight = self.pos_weight
+        return super().forward(input * weight, target * weight) + (1 - weight.square()).square().sum()
+
+
+class Nested(nn.Module):
+    """A user's own net that is given a part of itself."""
+
+    def __init__(self, input_dim: int, hidden_dim: int, output_dim: int, part: nn.Module) -> None:
+        super().__init__()
+        self.into, self.part, self.out = nn.Linear(input_dim, 3), part, nn.Linear(3, output_dim)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(torch.relu(self.part(self.into(x))))
+
+
 compose_once = cache(composed)
 
 
@@ -147,6 +171,7 @@ def assert_same_run(actual: Path, expected: Path, rtol: float) -> None:
                 assert not weights(actual, name)["net.linear2.weight"].isfinite().any()
             else:
                 assert_close(weights(actual, name), weights(expected, name), rtol)
+            assert checkpoint(actual, name)["state_dict"].keys() == checkpoint(expected, name)["state_dict"].keys()
             assert checkpoint(actual, name)["global_step"] == checkpoint(expected, name)["global_step"]
 
 
@@ -211,6 +236,10 @@ SHORT_CASES: dict[str, tuple[str, ...]] = {
     ),
     "a share of the batches": ("trainer.limit_train_batches=0.5", "trainer.limit_val_batches=1"),
     "not standardised": ("data.standardize=false",),
+    "a loss with a state": ("loss._target_=tests.test_fit_stack.Weighted", "data.output_dim=3"),
+    "a net with a net in the config": (
+        f"{OURS}Nested", "+model.part={_target_:torch.nn.Linear,in_features:3,out_features:3}",
+    ),
 }  # fmt: skip
 
 
@@ -358,6 +387,17 @@ def test_a_trial_can_be_evaluated(tmp_path: Path) -> None:
         assert (folder / "predictions.csv").is_file()
     last = predict(read_config(folders[0]), checkpoint(folders[0], "last"), "test", None)
     assert last.metrics["loss"] != pytest.approx(read(folders[0]).metrics["test/loss"], rel=1e-6)
+
+
+@pytest.mark.parametrize("is_trained", [False, True])
+def test_a_loss_with_a_state_is_in_the_checkpoint_and_is_scored_with(tmp_path: Path, is_trained: bool) -> None:
+    loss = ("loss._target_=tests.test_fit_stack.Weighted", f"+loss.is_trained={str(is_trained).lower()}")
+    (folder,) = alone(tmp_path, (*SHORT, *loss, "data.output_dim=3"), [()])
+    first, best, last = torch.tensor([1.5, 0.3, 0.9]).double(), weights(folder, "best"), weights(folder)
+    assert torch.equal(last["loss.pos_weight"], first) != is_trained
+    scored = predict(read_config(folder), checkpoint(folder, "best"), "val", None)
+    assert scored.metrics["loss"] == pytest.approx(read(folder).metrics["val/loss"], rel=1e-9)
+    assert not is_trained or not torch.equal(best["loss.pos_weight"], first), "or this says nothing"
 
 
 def scored_on_test(record: Record) -> dict[str, Any]:

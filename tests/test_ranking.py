@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from src.config import Objective
-from src.ranking import Spread, best_trial, ranked, shown, spread
+from src.ranking import Setting, Spread, best_trial, ranked, shown, spread
 from src.record import Record
 
 LOSS = Objective("val/loss", "minimize")
@@ -44,6 +44,19 @@ def test_setting_of_which_a_trial_did_not_finish_stands_after_those_of_which_all
     best = best_trial(second, LOSS)
     assert best is not None
     assert best.objective == 0.1
+
+
+def test_trials_and_settings_that_tie_are_told_apart_by_their_loss_and_then_by_their_order() -> None:
+    r2 = Objective("val/r2", "maximize")
+
+    def tied(name: str, loss: float | None, value: float | None = 0.5) -> Record:
+        return Record(name, [f"a={name}", "seed=0"], "finished", value, metrics={"val/loss": loss, "val/r2": value})
+
+    nan, inf = float("nan"), float("inf")
+    records = [tied("x", 3.0), tied("y", nan), tied("z", 2.0), tied("v", 2.0), tied("w", 0.1, 0.4), tied("u", 0.1, inf)]
+    assert [setting.name for setting in ranked(records[:5], r2)] == ["a=z", "a=v", "a=x", "a=y", "a=w"]
+    assert ranked(records, r2)[-1].name == "a=u", "what is no finite number is no result"
+    assert best_trial(Setting("s", "s", records, spread([]), True), r2) is records[2]
 
 
 def test_settings_without_any_objective_come_last_and_in_their_order() -> None:

@@ -4,17 +4,24 @@ import os
 import random
 import signal
 import sys
+from collections import defaultdict
 from datetime import timedelta
+from enum import Enum
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import lightning as L
+import numpy as np
 import pytest
 import torch
+from omegaconf import OmegaConf
 from rich.console import Console
 from torch import Tensor
 
 from src import journal, run
 from src.check import check
+from src.checkpoints import ReadableCheckpoints
 from src.errors import ConfigError, Interrupted
 from src.module import Regressor
 from src.progress import Progress
@@ -150,6 +157,49 @@ def test_run_does_not_go_on_with_other_data(tmp_path: Path) -> None:
         run.resume(tmp_path / "run")
     table.write_text(f"size,price\n{rows}")
     assert run.resume(tmp_path / "run").status == "finished"
+
+
+def test_run_does_not_go_on_with_another_config(tmp_path: Path) -> None:
+    record = trained(tmp_path)
+    path = tmp_path / ".hydra" / "config.yaml"
+    path.write_text(path.read_text().replace("lr: 0.001", "lr: 0.002"))
+    with pytest.raises(ConfigError, match=f"must be as it was .*\\n  got: it gives the key .*, not {record.key}"):
+        run.resume(tmp_path)
+    record.key = record.key[:10]  # an older version's
+    write(tmp_path, record)
+    assert run.resume(tmp_path).has_ended
+
+
+class Kind(Enum):
+    ONE = 1
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        np.float64(1),
+        np.arange(2),
+        Path("a"),
+        Kind.ONE,
+        defaultdict(int),
+        partial(int, 1),
+        lambda: 1,
+        OmegaConf.create([1]),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_checkpoint_that_would_not_load_is_refused_by_its_key(tmp_path: Path, value: object) -> None:
+    plain: dict[Any, Any] = {
+        "a": [1, 2.0, None, True, "b", b"c", (1, {"d": torch.ones(2)})],
+        "size": torch.Size([1]),
+        3: {4, 5},
+    }
+    checkpoint = plain | {"mine": {"more": [0, (1, {"bad": value})]}}
+    law = r"a checkpoint holds .*; not so its mine\.more\[1\]\[1\]\.bad"
+    with pytest.raises(ConfigError, match=law):
+        ReadableCheckpoints().save_checkpoint(checkpoint, tmp_path / "a.ckpt")
+    ReadableCheckpoints().save_checkpoint(plain, tmp_path / "b.ckpt")
+    assert torch.load(tmp_path / "b.ckpt", weights_only=True).keys() == plain.keys()
 
 
 def test_a_checkpoint_that_is_cut_off_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,18 +3,22 @@
 import json
 import math
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
+from statistics import fmean
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from sklearn.linear_model import RidgeCV
-from torch import Tensor
+from torch import Tensor, nn
 
 from src import provenance
 from src import record as records
 from src.build import build
-from src.check import check
+from src.check import check, check_values
 from src.errors import ConfigError
+from src.instantiate import instantiate
 from src.naming import key
 from src.record import Record, read, read_history
 from src.run import fit
@@ -154,6 +158,38 @@ def test_key_names_the_values_and_not_how_they_were_typed() -> None:
     assert of() == of("tracking=online", "sweep.name=other")
     assert of() != of("optimizer.lr=0.002")
     assert of().isalpha()
+    assert len(of()) == 20, "of 16 letters: 80 bits"
+
+
+def test_equal_configs_have_one_key_and_no_two_others_have() -> None:
+    base = OmegaConf.to_container(composed(), resolve=True)
+    assert isinstance(base, dict)
+
+    def of(group: str, **values: object) -> str:
+        part = {**base[group], **values} if isinstance(base[group], dict) else values
+        return key(check_values({**base, group: dict(reversed(part.items()))}))  # type: ignore[dict-item]
+
+    assert of("optimizer", weight_decay=-0.0) == of("optimizer", weight_decay=0) == of("callbacks")
+    assert of("trainer", gradient_clip_val=1) == of("trainer", gradient_clip_val=1.0)
+    assert key(check_values({name: part for name, part in base.items() if name != "callbacks"})) == of("callbacks")  # type: ignore[misc]
+    assert of("trainer", limit_train_batches=1) != of("trainer", limit_train_batches=1.0), "a batch, and all of them"
+    own = [
+        1, 1.0, True, "1", None, "null", [1], [[1]], {"a": 1}, {1: 1}, {"1": 1}, math.inf, math.nan, "nan", 2**53 + 1,
+        2**53, 2.0**53, 0.1, 0.1 + 2e-17, 1e-320, "", [], {},
+    ]  # fmt: skip
+    keys = [of("model", _target_="builtins.dict", extra=value) for value in own]
+    assert len({*keys, of("model", _target_="builtins.dict")}) == len(own) + 1
+    assert of("model", _target_="builtins.dict", extra=[(1, -0.0)]) == of(
+        "model", _target_="builtins.dict", extra=[[1, 0.0]]
+    )
+
+
+def test_keys_of_a_mapping_reach_a_class_as_they_were_typed() -> None:
+    model = check(composed("model._target_=builtins.dict", "~model.hidden_dim", "+model.weights={0:1.5,b:[2]}")).model
+    made = instantiate(model)
+    assert made == {"weights": {0: 1.5, "b": [2]}}
+    assert type(made["weights"]) is dict
+    assert type(made["weights"]["b"]) is list
 
 
 @pytest.mark.parametrize("precision", ["64", "32", "bf16-mixed"])
@@ -230,13 +266,53 @@ def test_r2_of_one_row_is_null_in_the_record_and_the_run_trains_on(tmp_path: Pat
     assert values["metrics"]["val/r2"] is not None
 
 
-def test_cosine_ends_where_it_should_and_plateau_steps_down(tmp_path: Path) -> None:
-    trained(tmp_path / "cosine", "scheduler=cosine")
-    assert read_history(tmp_path / "cosine")[-1]["lr"] == pytest.approx(0, abs=1e-9)
-    trained(
-        tmp_path / "plateau", "scheduler=plateau", "scheduler.patience=0", "optimizer.lr=0.1", "trainer.max_epochs=20"
-    )
-    assert read_history(tmp_path / "plateau")[-1]["lr"] < 0.1
+def two_groups(params: Iterable[nn.Parameter], lr: float, **_: object) -> torch.optim.Optimizer:
+    first, *others = params
+    groups: list[dict[str, object]] = [{"params": [first]}, {"params": others, "lr": 10 * lr}]
+    return torch.optim.SGD(groups, lr=lr)
+
+
+def one_cycle() -> list[float]:
+    """The mean rates of four epochs of ten steps."""
+    optimizer = torch.optim.Adam([nn.Parameter(torch.zeros(1))])
+    scheduler = torch.optim.lr_scheduler.OneCycleLR(optimizer, max_lr=1e-3, total_steps=40, pct_start=0.3)
+    rates = []
+    for _ in range(40):
+        rates.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        scheduler.step()
+    return [fmean(rates[start : start + 10]) for start in range(0, 40, 10)]
+
+
+WARM_UP = "{_target_:torch.optim.lr_scheduler.LinearLR,start_factor:0.5,total_iters:2}"
+THEN = "{_target_:torch.optim.lr_scheduler.ConstantLR,factor:0.1,total_iters:9}"
+SEQUENCE = "_target_:torch.optim.lr_scheduler.SequentialLR,milestones:[3]"
+RATES: dict[str, tuple[tuple[str, ...], list[float]]] = {
+    "cosine": (("scheduler=cosine",), [1e-3 * (1 + math.cos(math.pi * epoch / 4)) / 2 for epoch in range(4)]),
+    "one cycle": (("scheduler=one_cycle",), one_cycle()),
+    "plateau": (
+        ("scheduler=plateau", "scheduler.patience=0", "optimizer=sgd", "optimizer.lr=1e-30"),
+        [1e-30, 1e-30, 5e-31, 2.5e-31],
+    ),
+    "warm-up": ((f"++scheduler={{{SEQUENCE},schedulers:[{WARM_UP},{THEN}]}}",), [5e-4, 7.5e-4, 1e-3, 1e-4]),
+    "by the step": (
+        ("++scheduler={_target_:torch.optim.lr_scheduler.StepLR,step_size:5,gamma:0.1,interval:step}",),
+        [5.5 * 10.0 ** -(4 + 2 * epoch) for epoch in range(4)],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RATES)
+def test_lr_of_a_row_is_what_its_epoch_was_trained_with(tmp_path: Path, name: str) -> None:
+    overrides, expected = RATES[name]
+    trained(tmp_path, *overrides)
+    assert [row["lr"] for row in read_history(tmp_path)] == pytest.approx(expected, rel=1e-9)
+
+
+def test_each_parameter_group_has_its_rate(tmp_path: Path) -> None:
+    trained(tmp_path, f"optimizer._target_={__name__}.two_groups", "trainer.max_epochs=1")
+    row = read_history(tmp_path)[0]
+    assert (row["lr"], row["lr/1"]) == (0.001, 0.01)
 
 
 def test_early_stopping_ends_a_run_that_gets_no_better(tmp_path: Path) -> None:

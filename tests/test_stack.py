@@ -3,18 +3,28 @@
 import copy
 import dataclasses
 import math
+import random
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import torch
+from rich.console import Console
 from sklearn.metrics import r2_score
 from torch import Tensor, nn
 
 from src.build import build_data
 from src.check import check
+from src.config import Objective
 from src.module import Scores
 from src.optim import hyperparameters
+from src.progress import Progress, SweepProgress
+from src.run_journal import RunJournal
 from src.stack import Stack, scores
+from src.stack_journal import StackJournal
 from src.stackable import why_not
+from src.tracking import NullTracker
 from tests.conftest import composed
 from tests.test_fit_stack import DropoutNet, OddNet, ThreeLayerNet
 
@@ -74,7 +84,7 @@ def stack_of(nets: list[nn.Module]) -> Stack:
 @pytest.mark.parametrize("kind", [ThreeLayerNet, OddNet, DropoutNet, lambda *_: nn.Linear(D, O)])
 def test_nets_that_can_be_stacked_predict_in_a_stack_what_they_predict_alone(kind: type[nn.Module]) -> None:
     nets = [kind(D, 4, O) for _ in range(K)]
-    assert why_not(nets, nn.MSELoss(), batch()) is None
+    assert why_not(nets, [nn.MSELoss()], batch()) is None
     features, _ = batch()
     expected = torch.stack([net.eval()(features) for net in nets])
     torch.testing.assert_close(stack_of(nets).eval()(features), expected)
@@ -93,7 +103,7 @@ def test_nets_that_can_be_stacked_predict_in_a_stack_what_they_predict_alone(kin
 def test_what_cannot_be_stacked_is_found_with_a_reason_and_left_as_it_was(kind: type[nn.Module], reason: str) -> None:
     nets = [kind(), kind()]
     before = copy.deepcopy([net.state_dict() for net in nets])
-    found = why_not(nets, nn.MSELoss(), batch())
+    found = why_not(nets, [nn.MSELoss()], batch())
     assert found is not None
     assert reason in found
     assert len(found) < 200
@@ -244,3 +254,65 @@ def test_r2_of_constant_targets_is_1_only_for_what_is_right() -> None:
 
 def test_r2_of_a_single_row_is_not_a_number() -> None:
     assert all(math.isnan(value) for value in r2_of(torch.randn(K, 1, O), torch.randn(1, O)))
+
+
+@pytest.mark.parametrize("metric", ["val/loss", "val/mae", "val/r2", "train/r2"])
+def test_of_epochs_that_tie_the_one_of_lower_loss_and_then_the_earlier_is_best_alone_and_stacked(
+    tmp_path: Path, metric: str
+) -> None:
+    cfg = check(composed("tracking=disabled"))
+    cfg.objective = Objective(metric, "maximize" if metric.endswith("r2") else "minimize")
+    draw, choices = random.Random(0), (1.0, 2.0, 2.0, 1.5, math.nan, math.inf, -math.inf)
+    size, num_epochs = 300, 8
+    drawn = [[(draw.choice(choices), draw.choice(choices)) for _ in range(num_epochs)] for _ in range(size)]
+    loss_of = cfg.objective.loss
+    curves = [[{loss_of: loss, metric: value} for value, loss in curve] for curve in drawn]
+    console = Console(quiet=True)
+    together = StackJournal(tmp_path / "last.ckpt", cfg, SweepProgress(metric, size, 0, console))
+    stack = cast(Stack, SimpleNamespace(trials=torch.arange(size), weights=[torch.zeros(size, 1)]))
+    together.best_epoch, together.best_weights = torch.full((size,), -1), [torch.zeros(size, 1)]
+    together._best, together._loss_at_best = torch.full((2, size), math.inf, dtype=torch.float64).unbind()
+    for epoch in range(num_epochs):
+        columns = (torch.tensor([curve[epoch][name] for curve in curves]) for name in (metric, loss_of))
+        costs, losses = (values.double() for values in columns)
+        together._keep_best(stack, cfg.objective.sign * costs, losses, epoch)
+    for curve, found in zip(curves, together.best_epoch.tolist(), strict=True):
+        alone = RunJournal(tmp_path, cfg, NullTracker(), Progress(metric, 1, console))
+        for epoch, row in enumerate(curve):
+            alone._is_best({"epoch": epoch, **row})
+        known = [epoch for epoch, row in enumerate(curve) if math.isfinite(row[metric])]
+        expected = min(known, key=lambda epoch: rank(curve[epoch], cfg.objective), default=-1)
+        assert (alone.best.get("epoch", -1), found) == (expected, expected), curve
+
+
+def rank(row: dict[str, float], objective: Objective) -> tuple[float, float]:
+    loss = row[objective.loss]
+    return (row[objective.metric], -row[objective.metric])[objective.sign < 0], loss if math.isfinite(
+        loss
+    ) else math.inf
+
+
+class Weighted(nn.MSELoss):
+    """A loss with a tensor of its own, which may be random, change, or be trained."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        value = torch.rand(2) if kind == "random" else torch.ones(2)
+        self.weight = nn.Parameter(value) if kind == "trained" else nn.Buffer(value)
+        self.changes = kind == "changing"
+
+    def forward(self, input: Tensor, target: Tensor) -> Tensor:
+        if self.changes:
+            self.weight.add_(1)
+        return super().forward(input * self.weight, target * self.weight)
+
+
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [
+        ("fixed", None), ("trained", "loss.weight is trained with the weights"),
+        ("random", "loss.weight differs between seeds"), ("changing", "loss.weight changes in training"),
+    ],
+)  # fmt: skip
+def test_loss_with_a_state_is_stacked_where_it_is_the_same_for_all(kind: str, told: str | None) -> None:
+    assert why_not([ThreeLayerNet(D, 4, O) for _ in range(2)], [Weighted(kind) for _ in range(2)], batch()) == told

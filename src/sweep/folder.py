@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from src import record as records
+from src.check import check_values
 from src.errors import ConfigError
+from src.naming import check_same
 from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
 from src.sweep.jobs import Job
@@ -107,12 +111,45 @@ def earlier_record(job: Job) -> Record | None:
     return records.read(job.folder) if (job.folder / "record.json").is_file() else None
 
 
+def check_folders(jobs: Sequence[Job]) -> None:
+    """Makes sure that the trials that were begun in an earlier launch are those that are asked for.
+
+    Raises:
+        ConfigError: where a trial's folder has another config.
+    """
+    for job in jobs:
+        values = _config_in(job.folder)
+        if values is not None and values != job.values:
+            try:
+                other = check_values(values)
+            except ConfigError:  # cut off by a kill, or an older version's: it is written anew
+                continue
+            check_same(job.cfg, other, job.folder)
+
+
+def _config_in(folder: Path) -> dict[str, Any] | None:
+    """The config that an earlier launch left in a trial's folder; it is resolved, and YAML alone is fast."""
+    path = folder / ".hydra" / "config.yaml"
+    try:
+        values = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) if path.is_file() else None
+    except yaml.YAMLError:
+        return None
+    return values if isinstance(values, dict) else None
+
+
 def stack_checkpoint(folder: Path, keys: Sequence[str]) -> Path:
-    """Where the stack of these trials keeps its state, with a list of the trials beside it."""
-    name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:10]
+    """Where the stack of these trials keeps its state, with a list of the trials beside it.
+
+    Raises:
+        RuntimeError: where it is the state of other trials.
+    """
+    name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:20]
     checkpoint = folder / "stacks" / f"{name}.ckpt"
-    if not checkpoint.with_suffix(".json").is_file():
-        replace_file(checkpoint.with_suffix(".json"), json.dumps(list(keys)))
+    listed = checkpoint.with_suffix(".json")
+    if not listed.is_file():
+        replace_file(listed, json.dumps(list(keys)))
+    elif json.loads(listed.read_text()) != list(keys):
+        raise RuntimeError(f"{listed} names other trials than {' '.join(keys)}")
     return checkpoint
 
 

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.check import check, check_values
 from src.config import Config
-from src.naming import key
+from src.naming import check_same, key
 from src.suggest import unknown_key
 
 Plain = dict[str, Any]
@@ -65,7 +65,8 @@ def compose_jobs(
         ConfigError: at the first job whose config is wrong.
     """
     composed = cache(lambda texts: _composed(loader, config, texts))
-    jobs = []
+    jobs: list[Job] = []
+    by_key: dict[str, Config] = {}
     for number, overrides in enumerate(job_overrides, start=first):
         structure = tuple(text for text in overrides if not _sets_a_value(text, config))
         task, hydra = composed(structure)
@@ -79,6 +80,9 @@ def compose_jobs(
         values["sweep"]["name"] = values["sweep"]["name"] or sweep.name
         cfg = check_values(values)
         own_key = key(cfg)
+        if own_key in by_key:
+            check_same(cfg, by_key[own_key], f"trial {own_key}")
+        by_key[own_key] = cfg
         jobs.append(Job(number, list(overrides), values, cfg, own_key, sweep / own_key, hydra))
     return jobs
 

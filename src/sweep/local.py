@@ -19,7 +19,7 @@ from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.record import Record
 from src.summary import short
-from src.sweep.folder import earlier_record, forget_ended_stacks, forget_sweep, write_sweep
+from src.sweep.folder import check_folders, earlier_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
@@ -73,6 +73,7 @@ class LocalLauncher(BasicLauncher):
 
     def _launch(self, sweep: Path, jobs: list[Job], resume: str, is_first: bool) -> list[JobReturn]:
         assert self.config is not None
+        check_folders(jobs)
         changes = write_sweep(sweep, jobs, is_whole=self.part_of is None)
         for change in changes if is_first else []:
             log.warning(change)

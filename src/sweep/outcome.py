@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.ranking import BOOKKEEPING, rounded
+from src.ranking import BOOKKEEPING, mean_costs, rounded
 from src.record import replace_file
 from src.suggest import GROUPS
 from src.summary import short
@@ -34,7 +34,11 @@ def say_what_came_out(search: Search) -> None:
     done = [(s, came_out) for s, came_out in search.told if came_out.state == TrialState.COMPLETE]
     commands = []
     if done and len(search.metrics) == 1:
-        best, _ = min(done, key=lambda pair: search.cfg.objective.sign * (pair[1].values or [0])[0])
+        objective = search.cfg.objective
+        best, _ = min(
+            done,
+            key=lambda pair: (objective.sign * (pair[1].values or [0])[0], mean_costs(pair[0].records, objective)[1]),
+        )
         path = search.folder / "best.yaml"
         command = f"python -m src.train experiment={short(path.with_suffix(''))}"
         replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))

@@ -7,6 +7,7 @@ from itertools import pairwise
 from src.config import Config
 from src.groups import TARGETS
 from src.laws import needs_processes
+from src.naming import canonical
 from src.sweep.jobs import Job
 
 _STACKABLE = {
@@ -29,6 +30,7 @@ def why_alone(cfg: Config) -> str | None:
         "trainer.detect_anomaly": trainer.detect_anomaly,
         f"trainer.profiler={trainer.profiler}": trainer.profiler is not None,
         "trainer.fast_dev_run": bool(trainer.fast_dev_run),
+        f"callbacks ({', '.join(cfg.callbacks)})": bool(cfg.callbacks),
     }
     return next((f"a stack does not honour {name}" for name, holds in settings.items() if holds), None)
 
@@ -67,4 +69,4 @@ def _shared(job: Job) -> str:
     values = {name: value for name, value in job.values.items() if name not in ("seed", "tracking", "sweep", "resume")}
     for group, names in _STACKABLE.items():
         values[group] = {name: value for name, value in values[group].items() if name not in names}
-    return json.dumps(values, sort_keys=True, default=str)
+    return json.dumps(canonical(values), sort_keys=True, default=str)

@@ -87,7 +87,8 @@ class Pruning:
     def _optuna_decides(self) -> Prune:
         """One of Optuna's own pruners, in a study of the trials that ended before."""
         import optuna
-        from hydra.utils import instantiate
+
+        from src.instantiate import instantiate
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         sampler = optuna.samplers.RandomSampler(seed=0)

@@ -5,11 +5,11 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from hydra.utils import instantiate
 from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler
 
 from src.errors import ConfigError
+from src.instantiate import instantiate
 from src.sweep.options import Options
 from src.sweep.space import Space
 

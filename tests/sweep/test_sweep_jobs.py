@@ -1,5 +1,6 @@
 """Composing a sweep once gives what Hydra gives by composing each of its jobs."""
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from src.check import check
 from src.errors import ConfigError
 from src.naming import key
-from src.sweep.jobs import compose_jobs
+from src.sweep import jobs as jobs_module
+from src.sweep.folder import check_folders, stack_checkpoint
+from src.sweep.jobs import compose_jobs, write_hydra_files
 from tests.conftest import ROOT, composed
 
 SWEEP = Path("outputs/sweeps/mine")
@@ -147,3 +150,41 @@ def test_wrong_job_is_found_among_right_ones(
     loader, config = launch
     with pytest.raises(ConfigError, match="error: .*" + told.replace(".", r"\.")):
         compose_jobs(loader, config, SWEEP, [["seed=1"], ["seed=2"], [override]], 0)  # type: ignore[arg-type]
+
+
+def test_two_configs_of_one_key_are_refused_and_one_config_twice_is_one_trial(
+    launch: tuple[CountingLoader, DictConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loader, config = launch
+    monkeypatch.setattr(jobs_module, "key", lambda _: "a" * 20)
+    same = [["optimizer.lr=0.1", "seed=1"], ["seed=1", "optimizer.lr=1e-1", "tracking=disabled"]]
+    assert len(compose_jobs(loader, config, SWEEP, same, 0)) == 2  # type: ignore[arg-type]
+    told = r"trial a{20} must have one config.*\n  got: optimizer.lr is 0.1 there, and 0.2 is asked for"
+    with pytest.raises(ConfigError, match=told):
+        compose_jobs(loader, config, SWEEP, [*same, ["optimizer.lr=0.2", "seed=1"]], 0)  # type: ignore[arg-type]
+
+
+def test_trial_folder_that_holds_another_config_is_refused(
+    launch: tuple[CountingLoader, DictConfig], tmp_path: Path
+) -> None:
+    loader, config = launch
+    (job,) = compose_jobs(loader, config, tmp_path, [["optimizer.lr=0.1"]], 0)  # type: ignore[arg-type]
+    check_folders([job])
+    write_hydra_files(job)
+    check_folders([job])
+    path = job.folder / ".hydra" / "config.yaml"
+    text = path.read_text()
+    path.write_text(text.replace("mode: offline", "mode: disabled"))
+    check_folders([job])
+    path.write_text(text.replace("lr: 0.1", "lr: 0.25"))
+    with pytest.raises(ConfigError, match=r"got: optimizer.lr is 0.25 there, and 0.1 is asked for\n  try: sweep.name"):
+        check_folders([job])
+    path.write_text(text[: len(text) // 2])  # a process was killed while it wrote
+    check_folders([job])
+
+
+def test_state_of_a_stack_is_taken_by_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hashlib, "sha256", lambda _: hashlib.sha1(b""))
+    assert stack_checkpoint(tmp_path, ["a", "b"]) == stack_checkpoint(tmp_path, ["a", "b"])
+    with pytest.raises(RuntimeError, match="names other trials than a c"):
+        stack_checkpoint(tmp_path, ["a", "c"])
