@@ -13,7 +13,6 @@ from src.record import read
 from tests.conftest import SMALL
 from tests.sweep.commands import quick, records_of
 
-
 _before: list[object] = []  # streams that would close the descriptors, were they forgotten
 
 
