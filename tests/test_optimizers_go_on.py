@@ -193,4 +193,8 @@ def test_run_with_any_optimizer_and_scheduler_goes_on(tmp_path: Path, optimizer:
     of_scheduler = words("scheduler", scheduler_node(scheduler) | cycles)
     net = f"model._target_={__name__}.NoBias"
     size = ("data.batch_size=80", "trainer.max_epochs=3", "model.hidden_dim=4")
-    assert_goes_on(tmp_path, *of_optimizer, *of_scheduler, net, *size, stops=(6, 8))
+    # So slow that no epoch is better than the one before, to a scheduler that follows the objective.
+    slow = ("optimizer.lr=1e-6",) if scheduler == "ReduceLROnPlateau" else ()
+    assert_goes_on(tmp_path, *of_optimizer, *of_scheduler, *slow, net, *size, stops=(6, 8))
+    rates = {row["lr"] for row in read_history(tmp_path / "whole")}
+    assert not slow or len(rates) == 2, "or this says nothing"
