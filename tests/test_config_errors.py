@@ -153,11 +153,23 @@ TABLES = [
     (TABLE.format("no_target.csv"), "data.target must have a value in some row", "got: price"),
     (TABLE.format("no_feature.csv"), "every feature in data.path needs a value", "got: a"),
     (TABLE.format("few.csv"), "split needs at least 2 rows", "of 2 rows"),
+    (
+        TABLE.format("good.csv") + " data.decimal=. data.thousands=.",
+        "data.decimal and data.thousands must be two different marks",
+        "try: data.thousands=null",
+    ),
+    (
+        TABLE.format("marks.csv"),
+        "data.decimal must say which mark",
+        "got: a holds '3,168'",
+        "try: 'data.decimal=\".\"'",
+    ),
     (TABLE.format("garbage.csv"), "data.path must be", "garbage.csv"),
     (TABLE.format("garbage.parquet"), "data.path must be", "garbage.parquet"),
 ]
 FILES = {
     "good.csv": "a,price\n" + "".join(f"{row},{row % 7}\n" for row in range(40)),
+    "marks.csv": "a,price\n" + '"3,168",1\n' * 30,
     "empty.csv": "",
     "header.csv": "a,price\n",
     "words.csv": "a,price\n" + "1,cheap\n" * 30,

@@ -10,7 +10,9 @@ from src.errors import ConfigError
 MAX_LEVELS = 1000
 MAX_NUMBER = float(np.finfo(np.float32).max)  # what a network computes in
 EXACT = 2**53  # whole numbers above are rounded in float64
-_LIKE_NUMBER = r"^0x[0-9A-Fa-f]+$|^[^\p{L}0-9]{0,3}[0-9][0-9.,'’_\s]*(?:[eE][-+]?[0-9]+)?[^0-9]{0,6}$"
+_LIKE_NUMBER = (
+    r"^0x[0-9A-Fa-f]+$|^(?:[A-Z]{0,3}\p{Sc})?[^\p{L}\p{N}]{0,3}\p{N}[\p{N}.,'’_\s]*(?:[eE][-+]?[0-9]+)?[^\p{N}]{0,6}$"
+)
 
 
 def unfit(column: pl.Series, rows: pl.Series, key: str, is_number: bool = False) -> tuple[str, str] | None:

@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
 from pathlib import Path
+from unicodedata import normalize
 
 import polars as pl
 
@@ -150,7 +151,8 @@ def _file(path: str) -> Path:
 def _names(key: str, value: object) -> tuple[str, ...]:
     """One name or a list of names; a column can be called 3."""
     is_list = isinstance(value, Sequence) and not isinstance(value, str)
-    names = tuple(str(name) for name in value) if is_list else (str(value),)  # type: ignore[attr-defined]
+    given = tuple(str(name) for name in value) if is_list else (str(value),)  # type: ignore[attr-defined]
+    names = tuple(normalize("NFC", name) for name in given)
     if value is None or not names or not all(names):
         raise ConfigError(f"{key} must name a column, or a list of columns", value, f"{key}=…")
     if twice := [name for name in names if names.count(name) > 1]:
@@ -225,6 +227,7 @@ def _load_text(file: Path) -> pl.DataFrame:
 
 
 def _clean(column: pl.Series) -> pl.Series:
+    column = column.alias(normalize("NFC", column.name))
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         text = column.cast(pl.String).str.strip_chars()
         return text.set(text.is_in(MISSING), None)

@@ -46,6 +46,8 @@ def read_as_trained(rows: pl.DataFrame, numbers: pl.Series, encoding: Encoding) 
         if name in rows.columns
     ]
     for column in read:
+        if column.null_count() == rows.height:
+            notes.append(f"column {column.name} is empty")
         if style := encoding["styles"].get(column.name):
             notes += filter(None, [number_note(rows[column.name], column, style)])
     return pl.DataFrame(read), notes

@@ -143,6 +143,25 @@ def test_what_is_left_out_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFix
     assert f"{path}: column id is left out: 3 different texts in 3 rows, such as 'b'" in caplog.messages
 
 
+def test_a_column_is_told_whose_levels_the_train_rows_hardly_have(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [f"{'rare' if row in (7, 8) else 'often'},{'once' if row == 8 else 'often'},{row}\n" for row in range(30)]
+    path = written(tmp_path, "x,z,y\n" + "".join(rows))
+    with caplog.at_level(logging.INFO):
+        table_of(path, "y").arrays(np.setdiff1d(np.arange(30), range(11)))
+    told = "column x: 2 of 11 rows hold what no train row does, such as 'rare'"
+    assert [message for message in caplog.messages if "no train row" in message] == [f"{path}: {told}"]
+
+
+def test_a_new_file_is_told_about_in_the_log(csv: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    new = written(tmp_path, "area,city,sold\n50,oslo,true\n60,Rome,1\n", "new.csv")
+    with caplog.at_level(logging.INFO):
+        table_of(csv).arrays_of(new)
+    told = "column city: 1 of 2 rows hold what no train row does, such as 'oslo'; the nearest is 'Oslo'"
+    assert f"{new}: {told}" in caplog.messages
+
+
 def test_an_encoding_survives_a_checkpoint_that_loads_weights_only(csv: str, tmp_path: Path) -> None:
     trained = table_of(csv)
     trained.setup()
