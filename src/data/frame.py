@@ -1,13 +1,14 @@
 """Reads a user's table (CSV or Parquet) and checks it. Never imports torch.
 
 Reading
-- `.csv`, `.tsv` and `.txt` are UTF-8 text whose first line names the columns; the separator is the most frequent of
-  comma, semicolon, tab and bar in that line. `.parquet` and `.pq` are Parquet.
+- `.csv`, `.tsv` and `.txt`, also with `.gz` after it, are text whose first line names the columns (`text.py`).
+  `.parquet` and `.pq` are Parquet.
 - Missing are: an empty cell, NaN, and the words in `MISSING`. Spaces around names and text do not count.
 - A column of a text file holds numbers if every value reads as one, in the way of writing of that file
   (`numerals.py`), or if every value is `true` or `false`, which are 1 and 0.
 - Columns without a name (an index that pandas wrote) and empty lines are not read.
-- Rows are numbered from 0 below the header, as `polars.read_csv` numbers them: empty lines count too.
+- Rows are numbered from 0 below the header, as `polars.read_csv` numbers them: empty lines count too, and a row that
+  takes several lines, because a cell does, counts once.
 
 Targets
 - Numbers. Rows where a target is missing are left out, and their number is logged.
@@ -35,10 +36,12 @@ import polars as pl
 from src.data.marks import Marks
 from src.data.meaning import read_columns
 from src.data.numerals import Style
+from src.data.text import read_text
 from src.errors import ConfigError
 from src.suggest import closest, setting
 
-TEXT_FILES, PARQUET_FILES = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
+TEXT_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+PARQUET_FILES = (".parquet", ".pq")
 MISSING = (
     *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN", "NaT"),
     *("NULL", "Null", "null", "(null)", r"\N", "None", "none", "NONE", "?", ".", "-", "--", "–", "—"),
@@ -139,7 +142,7 @@ def _file(path: str) -> Path:
         law = "data.path must be a file, not a folder" if is_folder else "data.path must be a file that exists"
         remedy = setting("data.path", str(folder / near[0])) if near else "data.path=…   (a .csv or .parquet)"
         raise ConfigError(law, path, remedy)
-    if file.suffix.lower() not in kinds:
+    if not file.name.lower().endswith(kinds):
         raise ConfigError(f"data.path must end in {', '.join(kinds)}", path, "save the table as CSV or Parquet")
     if not os.access(file, os.R_OK):
         raise ConfigError("data.path must be a file that you may read", path, f"chmod u+r {path}")
@@ -193,12 +196,7 @@ def _digest(file: Path, _mtime: int, _size: int) -> str:
 
 def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
     """The named columns and the rows that are not blank, and their numbers; text is stripped, and missing is null."""
-    is_text = _is_text(file)
-    try:
-        table = _load_text(file) if is_text else pl.read_parquet(file, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        law = f"data.path must be a whole {'text table in UTF-8' if is_text else 'Parquet file'}"
-        raise ConfigError(law, f"{file.name}: {error}", "write the file again, and look at it in a viewer") from error
+    table = read_text(file) if _is_text(file) else _load_parquet(file)
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     numbers = (~is_blank).arg_true()
@@ -207,23 +205,15 @@ def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
     return (table if len(numbers) == table.height else table[numbers]), numbers
 
 
-def _load_text(file: Path) -> pl.DataFrame:
-    with file.open("rb") as opened:
-        head = opened.read(65_536)
-    if b"\0" in head:
-        raise pl.exceptions.ComputeError("not UTF-8 text")
-    lines = head.decode(errors="replace").split("\n")
-    num_blank = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    header = re.sub(r'"[^"]*"', "", lines[num_blank])
-    separator = max(",;\t|", key=header.count)
-    table = pl.read_csv(
-        file, has_header=False, infer_schema=False, separator=separator, skip_lines=num_blank, glob=False
-    )
-    names = [" ".join((name or "").split()) for name in table.row(0)]
-    if twice := [name for name in names if name and names.count(name) > 1]:
-        raise ConfigError("data.path must name each column once", twice[0], "rename one of them in the first line")
-    named = [column.alias(name) for column, name in zip(table[1:], names, strict=True) if name]
-    return pl.DataFrame(named)
+def _load_parquet(file: Path) -> pl.DataFrame:
+    try:
+        return pl.read_parquet(file, glob=False)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+        with file.open("rb") as opened:
+            begins = opened.read(4) == b"PAR1"
+        why = "damaged or cut off" if begins else "something else than its name says"
+        remedy = "write the file again" if begins else "let its name end as its kind does, such as .csv for text"
+        raise ConfigError("data.path must be a whole Parquet file", f"{file.name} is {why}", remedy) from error
 
 
 def _clean(column: pl.Series) -> pl.Series:
@@ -235,7 +225,7 @@ def _clean(column: pl.Series) -> pl.Series:
 
 
 def _is_text(file: Path) -> bool:
-    return file.suffix.lower() in TEXT_FILES
+    return file.name.lower().endswith(TEXT_FILES)
 
 
 def _check_names(columns: list[str], targets: tuple[str, ...], chosen: tuple[str, ...] | None) -> None:

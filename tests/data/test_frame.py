@@ -174,11 +174,11 @@ MANY = "area,price\n" + "".join(f"{i},{i}\n" for i in range(20))
 MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
     "empty file": ("", "price", None, "data.path", "the file is empty\n  got: "),
     "blank file": ("\n \n", "price", None, "data.path", "rows below its header"),
-    "only a BOM": ("\ufeff", "price", None, "data.path", "whole text table"),
+    "only a BOM": ("\ufeff", "price", None, "data.path", "rows below its header"),
     "header without rows": ("area,city,price\n", "price", None, "data.path", "rows below its header"),
     "header with blank rows": ("area,city,price\n\n,,\n", "price", None, "data.path", "rows below its header"),
     "binary": (bytes(range(256)), "price", None, "data.path", "UTF-8"),
-    "UTF-16": (HOUSES.encode("utf-16"), "price", None, "data.path", "UTF-8"),
+    "UTF-16 without a mark": (HOUSES.encode("utf-16-le"), "price", None, "data.path", "UTF-8"),
     "Latin-1": (HOUSES.replace("Oslo", "Århus").encode("latin-1"), "price", None, "data.path", "UTF-8"),
     "a line too long": (HOUSES + "1,2,3,4\n", "price", None, "data.path", "whole text table"),
     "an open quote": (HOUSES + '1,"Oslo,3\n', "price", None, "data.path", "whole text table"),

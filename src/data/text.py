@@ -1,0 +1,145 @@
+"""Reads a text table as columns of text: right, or not at all. Never imports torch.
+
+- Above the header may stand blank lines, comments (lines that begin with `#`) and Excel's `sep=;`.
+- The header names the columns; `layout.py` tells how the text is cut into rows and cells.
+- Columns without a name are not read: those before the first name (an index that pandas or R wrote) whatever they
+  hold, the others only where they are empty.
+- A row for each row and blank line below the header, in their order: a row's number here is its number in the file. A
+  cell of several lines makes one row. An empty cell, and `\\N`, is null.
+- polars reads the cells, numpy has counted the rows before: the two must agree.
+"""
+
+import re
+from codecs import BOM_UTF8
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from src.data.layout import RETURN, Fault, Layout, layout_of, place_of
+from src.data.text_file import filtered, text_of, unreadable
+from src.errors import ConfigError
+
+_SEPARATORS = ",;\t|"
+_NUMBER = r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*"
+
+
+def read_text(file: Path) -> pl.DataFrame:
+    """The named columns of a text table, each row and blank line below its header.
+
+    Raises:
+        ConfigError: for a file that is no text table, or could be read in more than one way; it tells the line.
+    """
+    text = text_of(file)
+    start, separators, comment = _head(text)
+    lines_above = text.count(b"\n", 0, start)
+    text = text[start:]
+    if not text:
+        return pl.DataFrame()
+    try:
+        layout = layout_of(text, separators, is_tsv=file.name.lower().endswith((".tsv", ".tsv.gz")))
+        del text
+        table = _cells(layout)
+        _check_comments(layout, comment, table.row(0))
+        return _named(table, layout)
+    except Fault as fault:
+        remedy = filtered(file, r"tr -s '\r' '\n'") if str(fault) == RETURN else fault.remedy
+        raise unreadable(f"{file.name}, line {lines_above + fault.line}: {fault}", remedy) from fault
+
+
+def _head(text: bytes) -> tuple[int, str, bytes]:
+    """Where the header begins, the separators that there may be, and the comment right above the header."""
+    start, separators, comment = 0, _SEPARATORS, b""
+    while start < len(text):
+        end = text.find(b"\n", start)
+        line = text[start:] if end < 0 else text[start:end]
+        if told := re.fullmatch(rb'"?sep=([^"\w])"?', line.strip(b" "), re.IGNORECASE):
+            separators = told[1].decode()
+        elif line.strip() and not line.startswith(b"#"):
+            break
+        comment = line if line.startswith(b"#") else b""
+        start += len(line) + 1
+    return start, separators, comment
+
+
+def _cells(layout: Layout) -> pl.DataFrame:
+    """Every cell as text, the header as the first row."""
+    quote = '"' if b'"' in layout.text else None
+    table = pl.read_csv(
+        layout.text,
+        has_header=False,
+        infer_schema=False,
+        separator=layout.separator,
+        quote_char=quote,
+        null_values="\\N",
+    )
+    if table.shape != (layout.num_records, layout.num_columns):
+        told = f"{table.height} rows were read, and {layout.num_records} counted"
+        raise Fault(layout.text, 0, told, "write the file again with another program")
+    return table
+
+
+def _check_comments(layout: Layout, comment: bytes, header: Sequence[str | None]) -> None:
+    """A header must not hide behind a `#`, nor a row, nor a second file behind a byte order mark."""
+    num_cells = comment.count(layout.separator.encode()) + 1
+    if 1 < layout.num_columns == num_cells and any(re.fullmatch(_NUMBER, name or "") for name in header):
+        told = "the line above begins with # and could be the header"
+        raise Fault(layout.text, 0, told, "take the # away, or write the names of the columns below it")
+    if place := next(_lines_that_begin(BOM_UTF8, layout.text), None):
+        raise Fault(layout.text, place, "a second file begins here", "take out this line, its header")
+    places = list(_lines_that_begin(b"#", layout.text))
+    if places and len(places) < layout.num_records - 1 - layout.text.count(b"\n\n"):
+        remedy = 'take out the line; where # belongs to the cell, write it in quotes: "#1"'
+        raise Fault(layout.text, places[0], "a comment below the header, or a cell that begins with #", remedy)
+
+
+def _lines_that_begin(sign: bytes, text: bytes) -> Iterator[int]:
+    """Where lines begin with a sign, outside quotes."""
+    num_quotes, before, place = 0, 0, text.find(b"\n" + sign)
+    while place >= 0:
+        num_quotes += text.count(b'"', before, place)
+        if num_quotes % 2 == 0:
+            yield place + 1
+        before, place = place, text.find(b"\n" + sign, place + 1)
+
+
+def _named(table: pl.DataFrame, layout: Layout) -> pl.DataFrame:
+    """The columns that have a name, below it."""
+    header = table.row(0)
+    names = [" ".join((name or "").split()) for name in header]
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise ConfigError("data.path must name each column once", twice[0], "rename one of them in the first line")
+    rows = table[1:]
+    first = next((place for place, name in enumerate(names) if name), 0)
+    for place, name in enumerate(names):
+        if name or place < first:
+            continue
+        column = rows.to_series(place)
+        if len(found := (column.str.strip_chars() != "").arg_true()):
+            told = f"a value in column {place + 1}, which has no name"
+            raise Fault(layout.text, place_of(layout, found[0] + 1), told, "name the column in the header")
+    _check_repeated(rows, header, layout)
+    _check_apostrophes(layout)
+    return pl.DataFrame([column.alias(name) for column, name in zip(rows, names, strict=True) if name])
+
+
+def _check_repeated(rows: pl.DataFrame, header: tuple[str | None, ...], layout: Layout) -> None:
+    """A header below the first one begins a second file."""
+    place = next((place for place, name in enumerate(header) if name), 0)
+    for row in (rows.to_series(place) == header[place]).arg_true():
+        if rows.row(row) == header:
+            raise Fault(layout.text, place_of(layout, row + 1), "the header once more", "take out this line")
+
+
+def _check_apostrophes(layout: Layout) -> None:
+    """Whole cells in apostrophes may be quoted ones: where no quote is, or where `''` stands for one inside."""
+    if b"'" not in layout.text:
+        return
+    has_quotes = b'"' in layout.text
+    sign = re.escape(layout.separator.encode())
+    for found in re.finditer(rb"'[^\n%b]*'(?=[\n%b]|\Z)" % (sign, sign), layout.text):
+        before = layout.text[max(found.start() - 1, 0) : found.start()]
+        is_cell = before in (b"", b"\n", layout.separator.encode())
+        if is_cell and (not has_quotes or b"''" in found[0][1:-1]):
+            remedy = "write quotes in place of apostrophes around cells"
+            raise Fault(layout.text, found.start(), "a cell in apostrophes, which are no quotes", remedy)
