@@ -1,7 +1,6 @@
 """Scores a finished run's best checkpoint on a split or on a new file: `python -m src.evaluate run=<run folder>`."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import hydra
 from omegaconf import MISSING, DictConfig
@@ -9,6 +8,7 @@ from omegaconf import MISSING, DictConfig
 from src.check import into_schema
 from src.errors import ConfigError, die, reported
 from src.groups import choice
+from src.places import place, run_folder
 from src.record import read
 
 
@@ -34,10 +34,10 @@ def evaluate(cfg: DictConfig) -> None:
     """Prints the scores and writes `predictions.csv` in the user's units."""
     try:
         settings = into_schema(EvaluateConfig, cfg, "")
-        folder = Path(settings.run)
+        folder = run_folder(settings.run, "run")
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
-            raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
+            raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
         from src.scoring import score  # torch is imported here
 
         score(folder, record, settings.split, settings.data.path, settings.output)

@@ -14,15 +14,19 @@ from src import naming
 from src import record as records
 from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
+from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, Interrupted
+from src.overrides import written
+from src.places import place
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
 from src.run_journal import RunJournal
 from src.signals import stoppable
-from src.summary import run_summary, short
+from src.summary import run_summary
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
+from src.typed import as_it_stood
 
 
 def fit(
@@ -60,7 +64,7 @@ def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Rec
     Raises:
         ConfigError: where the folder holds no run, or one that is still going on.
     """
-    config = records.read_config(folder)
+    config = as_it_stood(records.read_config(folder), folder)
     cfg = check(config)
     record = records.read(folder)
     if record.has_ended:
@@ -68,7 +72,7 @@ def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Rec
         return record
     if record.stack is not None:
         law = f"{folder.name} is a trial of a sweep and goes on with it"
-        raise ConfigError(law, remedy=f"python -m src.resume {folder.parent}")
+        raise ConfigError(law, remedy=command("resume", place(folder.parent)))
     _refuse_if_alive(record, folder)
     last = folder / "checkpoints" / "last.ckpt"
     record.status, record.error = "running", None
@@ -89,7 +93,7 @@ def _fit(
     record.timing = {"started": record.timing.get("started") or records.now()}
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
-    with stoppable(f"python -m src.train resume={short(folder)}"):
+    with stoppable(command("train", written("resume", place(folder)))):
         try:
             if main:
                 record.wandb = wandb_identity(cfg, record)
@@ -108,7 +112,7 @@ def _fit(
         if main:
             records.write(folder, record)
     if main:
-        with stoppable(f"python -m src.sync {short(folder)}"):  # an upload is waited for
+        with stoppable(command("sync", place(folder))):  # an upload is waited for
             _end_tracking(folder, record, tracker, told(record))
         run_summary(record, folder, Console(quiet=quiet))
     return record

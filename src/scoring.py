@@ -15,14 +15,17 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
+from src.commands import command
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
 from src.data.split import draw_split
 from src.errors import ConfigError
 from src.module import Scores
+from src.places import from_here, short
 from src.record import Record, read_config
 from src.summary import metrics_table
 from src.tracking import track
+from src.typed import as_it_stood
 
 
 @dataclass
@@ -52,10 +55,10 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         path: a new file, for a run that was trained on a table.
         output: where the predictions go; None is `predictions.csv` in the run folder.
     """
-    config = read_config(folder)
+    config = as_it_stood(read_config(folder), folder)
     checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
     scored = predict(config, checkpoint, split, path)
-    target = Path(output) if output else folder / "predictions.csv"
+    target = from_here(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
     told = Path(path).stem if path else split
     console = Console()
@@ -63,7 +66,7 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         named = {f"{told}/{name}": value for name, value in scored.metrics.items()}
         console.print(metrics_table(named, f"{folder.name}, best epoch {record.timing.get('best_epoch')}"))
         _track(folder, record, config, named)
-    console.print(f"\n{len(scored.rows)} predictions in {target}", soft_wrap=True, highlight=False)
+    console.print(f"\n{len(scored.rows)} predictions in {short(target)}", soft_wrap=True, highlight=False)
     return scored
 
 
@@ -102,7 +105,7 @@ def _from_split(data: TabularData, checkpoint: dict[str, Any], split: str) -> tu
 def _from_file(data: TabularData, checkpoint: dict[str, Any], path: str) -> tuple[np.ndarray, Arrays]:
     if not hasattr(data, "arrays_of"):
         law = "only a run that was trained on a table can score a file"
-        raise ConfigError(law, type(data).__name__, "python -m src.train data=table data.path=… data.target=…")
+        raise ConfigError(law, type(data).__name__, command("train", "data=table", "data.path=…", "data.target=…"))
     data.load_state_dict(checkpoint[type(data).__qualname__])
     arrays = data.arrays_of(path)
     return _numbers(arrays, np.arange(len(arrays.features))), arrays

@@ -1,7 +1,5 @@
 """What a person sees when a run or a sweep has ended: what came out, where it lies, what to type next."""
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,18 +8,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.commands import command
 from src.config import Objective
-from src.naming import without_seed
-from src.ranking import BOOKKEEPING, Setting, best_trial, ranked, shown, spread
+from src.places import place, short
+from src.ranking import Setting, best_trial, ranked, shown, spread
 from src.record import Record
+from src.typed import score, sweep_around, train_again
 
 SPLITS = ("train", "val", "test")
 SHOWN = 10  # settings of a sweep
-
-
-def short(folder: Path) -> Path:
-    """The folder as a user would type it: relative to where they stand, if it lies below."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
@@ -38,22 +33,16 @@ def metrics_table(metrics: Mapping[str, float | None], title: str) -> Table:
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
     measured = {name: value for name, value in record.metrics.items() if name.split("/")[0] in SPLITS}
-    seconds, folder = record.timing["seconds"], short(folder)
+    seconds = record.timing["seconds"]
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
     console.print(metrics_table(measured, title))
-    upload = f"python -m src.sync {folder}"
+    last = record.wandb.get("url") or command("train", "--help")
     next_commands = [
-        *([_evaluate(record, folder)] if record.checkpoint else []),
-        "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
-        upload if record.wandb.get("mode") == "offline" else record.wandb.get("url") or "python -m src.train --help",
+        *([score(folder, record)] if record.checkpoint else []),
+        sweep_around(folder, record),
+        command("sync", place(folder)) if record.wandb.get("mode") == "offline" else last,
     ]
     next_steps(folder, next_commands, console)
-
-
-def _evaluate(record: Record, folder: Path) -> str:
-    """What scores a run: its test split, or where it has none its train split."""
-    split = [] if any(name.startswith("test/") for name in record.metrics) else ["split=train"]
-    return shlex.join(["python", "-m", "src.evaluate", f"run={folder}", *split])
 
 
 def sweep_summary(
@@ -80,7 +69,7 @@ def sweep_summary(
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
     commands = []
     if best := best_trial(settings[0], objective) if settings else None:
-        commands = [train_again(best.overrides), _evaluate(best, short(folder) / best.key)]
+        commands = [train_again(folder / best.key, best), score(folder / best.key, best)]
     next_steps(folder, [*more, *commands], console, page)
 
 
@@ -118,13 +107,6 @@ def _count(setting: Setting) -> str:
 def printable(text: str) -> str:
     """Text without what a terminal would take for a command."""
     return "".join(letter if letter.isprintable() else "�" for letter in text)
-
-
-def train_again(overrides: Sequence[str]) -> str:
-    """The command for one run with a setting, as it can be pasted into a shell."""
-    found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
-    chosen = [text for text in without_seed(overrides) if not BOOKKEEPING.match(text)]
-    return shlex.join(["python", "-m", "src.train", *found, *chosen])
 
 
 def _table(title: str, *columns: str) -> Table:

@@ -4,10 +4,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.places import short
 from src.report.content import duration, left_out, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table, short
+from src.summary import SHOWN, SPLITS, metrics_table, printable, settings_table
 
 
 def show(report: Report, console: Console) -> None:
