@@ -4,8 +4,6 @@ import re
 import shlex
 import shutil
 import sys
-from contextlib import suppress
-from functools import cache
 from pathlib import Path
 
 from src.overrides import parsed
@@ -18,7 +16,7 @@ def command(module: str, *words: str) -> str:
         module: `train` for `src.train`.
         words: what stands behind it, not yet quoted for the shell.
     """
-    return in_shell(python(), "-m", f"src.{module}", *words)
+    return in_shell("python", "-m", f"src.{module}", *words)
 
 
 def in_shell(*words: str) -> str:
@@ -46,14 +44,10 @@ def as_hydra_reads(text: str) -> str:
     return value.replace(r"\${", "${") if isinstance(value, str) else text
 
 
-@cache
-def python() -> str:
-    """What starts this very Python in the user's shell: `python` where that is it, or else its path."""
-    running = Path(sys.executable)
-    for name in dict.fromkeys(("python", "python3", running.name)):
-        found = Path(shutil.which(name) or "/")
-        if found.parent == running.parent and found.samefile(running):
-            return name
-    with suppress(FileNotFoundError):  # the folder may have been deleted
-        return str(running.relative_to(Path.cwd()) if running.is_relative_to(Path.cwd()) else running)
-    return str(running)
+def which_python() -> str | None:
+    """What `python` stands for in a command, where the user's shell has another one by that name; else None."""
+    running, found = Path(sys.executable), Path(shutil.which("python") or "/")
+    if found.parent == running.parent and found.samefile(running):
+        return None
+    is_below = running.is_relative_to(Path.cwd())
+    return in_shell(str(running.relative_to(Path.cwd()) if is_below else running))

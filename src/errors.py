@@ -25,6 +25,7 @@ from yaml import YAMLError
 from src import suggest
 from src.experiments import no_experiment
 from src.groups import TARGETS
+from src.places import meant_by
 from src.suggest import COMMAND, ENTRY, GROUPS, ConfigError, options, setting
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -187,6 +188,8 @@ def _not_in_config(key: str) -> ConfigError:
 
 
 def _unparsable(word: str) -> ConfigError:
+    if remedy := meant_by(word):
+        return ConfigError("a folder and a file are given by a key", word, remedy)
     key, equals, value = word.partition("=")
     if not equals:
         return _no_equals(word)

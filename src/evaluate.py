@@ -6,8 +6,10 @@ import hydra
 from omegaconf import MISSING, DictConfig
 
 from src.check import into_schema
+from src.commands import command
 from src.errors import ConfigError, die, reported
 from src.groups import choice
+from src.overrides import written
 from src.places import place, run_folder
 from src.record import read
 
@@ -34,7 +36,7 @@ def evaluate(cfg: DictConfig) -> None:
     """Prints the scores and writes `predictions.csv` in the user's units."""
     try:
         settings = into_schema(EvaluateConfig, cfg, "")
-        folder = run_folder(settings.run, "run")
+        folder = run_folder(settings.run, "run", _scoring)
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
             raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
@@ -43,6 +45,10 @@ def evaluate(cfg: DictConfig) -> None:
         score(folder, record, settings.split, settings.data.path, settings.output)
     except ConfigError as error:
         die(error)
+
+
+def _scoring(folder: str) -> str:
+    return command("evaluate", written("run", folder))
 
 
 if __name__ == "__main__":

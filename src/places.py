@@ -1,6 +1,8 @@
 """Places: where the user stands, the files that they name from there, and folders as they would type them."""
 
 import os
+import re
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -9,8 +11,6 @@ from hydra.core.hydra_config import HydraConfig
 from src.commands import command, in_shell
 from src.overrides import written
 from src.suggest import ConfigError
-
-_OF_A_RUN, _OF_A_SWEEP = "record.json", "sweep.json"
 
 
 def here() -> Path:
@@ -41,54 +41,65 @@ def short(folder: Path) -> Path:
 def place(folder: Path) -> str:
     """The same as a word of its own, which no command takes for a flag, a setting or somebody's home."""
     text = str(short(folder))
-    return f"./{text}" if text[0] in "-~" or ("=" in text and text[0] != "/") else text
+    return f"./{text}" if re.match(r"[-~]|\w+=", text) else text
 
 
-def run_folder(text: str, key: str) -> Path:
+Again = Callable[[str], str]
+"""The command that was typed, with another folder."""
+
+
+def run_folder(text: str, key: str, again: Again) -> Path:
     """The run folder that a setting names.
 
     Args:
         text: what was typed.
         key: of the setting, such as `resume`.
+        again: the command with another folder.
 
     Raises:
         ConfigError: where it is none; a sweep or a file in a run folder is told from one that is not there.
     """
-    folder = existing(text, f"{key} must be the folder of a run")
-    if (folder / _OF_A_RUN).is_file():
+    law = f"{key} must be the folder of a run"
+    folder = existing(text, law, again)
+    if _is_run(folder):
         return folder
-    law = f"{key} must be the folder of a run, with a {_OF_A_RUN}"
-    if (folder / _OF_A_SWEEP).is_file() and key == "resume":
+    if _is_sweep(folder) and key == "resume":
         raise ConfigError(f"{law}: a sweep goes on by another command", text, command("resume", place(folder)))
-    runs = sorted(path.parent for path in folder.glob(f"*/{_OF_A_RUN}"))
-    raise ConfigError(law, text, in_shell(written(key, place(runs[-1]))) if runs else "ls outputs/runs")
+    runs = sorted(path.parent for path in folder.glob("*/record.json"))
+    remedy = again(place(runs[-1])) if runs else "ls outputs/runs"
+    raise ConfigError(f"{law}, which has a record.json", text, remedy)
 
 
-def sweep_folder(text: str) -> Path:
+def sweep_folder(text: str, again: Again) -> Path:
     """The sweep folder that `src.resume` is given.
+
+    Args:
+        text: what was typed.
+        again: the command with another folder.
 
     Raises:
         ConfigError: where it is none; a run is told from one that is not there.
     """
     law = "resume takes the folder of a sweep"
-    folder = existing(text, law)
-    if (folder / _OF_A_SWEEP).is_file():
+    folder = existing(text, law, again)
+    if _is_sweep(folder):
         return folder
-    if (folder.parent / _OF_A_SWEEP).is_file():
-        raise ConfigError(f"{law}, and this is one of its trials", text, command("resume", place(folder.parent)))
-    if (folder / _OF_A_RUN).is_file():
+    if _is_sweep(folder.parent) and _is_run(folder):
+        raise ConfigError(f"{law}, and this is one of its trials", text, again(place(folder.parent)))
+    if _is_run(folder):
         raise ConfigError(f"{law}, and this is a run", text, command("train", written("resume", place(folder))))
-    sweeps = sorted(path.parent for path in folder.glob(f"*/{_OF_A_SWEEP}"))
-    remedy = command("resume", place(sweeps[-1])) if sweeps else "ls outputs/sweeps"
-    raise ConfigError(f"{law}, which has a {_OF_A_SWEEP}", text, remedy)
+    sweeps = sorted(path.parent for path in folder.glob("*/sweep.json"))
+    remedy = again(place(sweeps[-1])) if sweeps else "ls outputs/sweeps"
+    raise ConfigError(f"{law}, which has a sweep.json", text, remedy)
 
 
-def existing(text: str, law: str) -> Path:
+def existing(text: str, law: str, again: Again) -> Path:
     """The folder that a word names.
 
     Args:
         text: what was typed.
         law: what it must be.
+        again: the command with another folder.
 
     Raises:
         ConfigError: where there is none, or a file.
@@ -96,15 +107,35 @@ def existing(text: str, law: str) -> Path:
     folder = from_here(text)
     if text and folder.is_dir():
         return folder
-    if text and folder.exists():
-        raise ConfigError(f"{law}, and this is a file", text, place(folder.parent))
-    law = f"{law}: there is no such folder" if text else law
-    raise ConfigError(law, text, _nearest(folder) if text else "outputs/runs/<run>")
+    if not text:
+        raise ConfigError(law, text, in_shell("ls", "outputs"))
+    above = next(parent for parent in folder.parents if parent.is_dir())
+    if folder.exists():
+        known = next((parent for parent in folder.parents if _is_run(parent) or _is_sweep(parent)), None)
+        remedy = again(place(known)) if known else in_shell("ls", place(above))
+        raise ConfigError(f"{law}, and this is a file", text, remedy)
+    names = [path.name for path in above.iterdir() if path.is_dir()]
+    near = get_close_matches(folder.relative_to(above).parts[0], names, n=1)
+    remedy = again(place(above / near[0])) if near else in_shell("ls", place(above))
+    raise ConfigError(f"{law}: there is no such folder", text, remedy)
 
 
-def _nearest(folder: Path) -> str:
-    """What was probably meant, or how to look."""
-    place_above = next(parent for parent in folder.parents if parent.is_dir())
-    missing = folder.relative_to(place_above).parts[0]
-    near = get_close_matches(missing, [path.name for path in place_above.iterdir() if path.is_dir()], n=1)
-    return in_shell(place(place_above / near[0])) if near else in_shell("ls", place(place_above))
+def meant_by(word: str) -> str | None:
+    """The command for a folder or a file that was given to `src.train` without a key; None where there is none."""
+    path = from_here(word)
+    if path.is_dir() and _is_run(path):
+        return command("train", written("resume", place(path)))
+    if path.is_dir():
+        return command("resume", place(path)) if _is_sweep(path) else None
+    key = {".yaml": "experiment", ".yml": "experiment", ".csv": "data.path", ".parquet": "data.path"}.get(path.suffix)
+    if not (path.is_file() and key):
+        return None
+    return command("train", *(["data=table"] if key == "data.path" else []), written(key, place(path)))
+
+
+def _is_run(folder: Path) -> bool:
+    return (folder / "record.json").is_file()
+
+
+def _is_sweep(folder: Path) -> bool:
+    return (folder / "sweep.json").is_file()

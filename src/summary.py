@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.commands import command
+from src.commands import command, which_python
 from src.config import Objective
 from src.places import place, short
 from src.ranking import Setting, best_trial, ranked, shown, spread
@@ -123,5 +123,7 @@ def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Pa
     console.print(f"\n{folder}", soft_wrap=True, highlight=False)
     if page is not None:
         console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
+    if commands and (python := which_python()):
+        console.print(f"python is {python}", soft_wrap=True, highlight=False, markup=False)
     if commands:
         console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)

@@ -21,8 +21,6 @@ fresh = multiprocessing.get_context("forkserver")
 fresh.set_forkserver_preload(["src.run", "src.sweep.running", "src.report.page", "src.scoring"])
 
 naming.register()
-# As after `source .venv/bin/activate`: the commands that are printed begin with `python`.
-os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
 
 def composed(*overrides: str) -> DictConfig:
