@@ -69,17 +69,24 @@ def _check_folder(folder: Path) -> None:
 def _check_place(key: str, folder: Path, foreign: str) -> None:
     """A run and a sweep have a folder each, in a place where they can be written."""
     above = next(path for path in (here() / folder, *(here() / folder).parents) if os.path.exists(path))
-    other = written(key, str(Path(gettempdir()) / "tandem" / (folder.name[:50] or "run")))
+    other = written(key, str(Path(gettempdir()) / "tandem" / _plain(folder.name)))
     if not above.is_dir():
         raise ConfigError(f"{key} must be a folder, and {place(above)} is a file", str(folder), in_shell(other))
     if not os.access(above, os.W_OK | os.X_OK):
         law = f"{key} must lie where you may write, and {above} is not yours to write in"
+        raise ConfigError(law, str(folder), in_shell(other))
+    if "${" in str(folder) or not str(folder).isprintable():
+        law = f"{key}: a folder's name holds no ${{ and no line breaks or other control characters"
         raise ConfigError(law, str(folder), in_shell(other))
     if any(len(os.fsencode(part)) > 255 for part in folder.parts):
         raise ConfigError(f"{key}: a folder's name has at most 255 bytes", str(folder), in_shell(other))
     if (folder / foreign).is_file():
         kind = "run" if foreign == "record.json" else "sweep"
         raise ConfigError(f"{key} is the folder of a {kind} already", str(folder), in_shell(other))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w. -]", "_", name)[:50] or "run"
 
 
 def check(cfg: DictConfig) -> Config:

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.commands import in_shell
 from src.overrides import written
-from src.places import from_here, place
+from src.places import from_here, here, place
 from src.suggest import ConfigError
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -40,9 +40,9 @@ def experiment_file(text: str) -> Path | None:
     return next((found for found in (path, *with_suffix, path / "config.yaml") if found.is_file()), None)
 
 
-def from_anywhere(text: str) -> str:
-    """An option that leads to the same file wherever the user stands, as far as it is a path."""
-    return str(experiment_file(text) or text) if _is_path(text) else text
+def from_anywhere(text: str, base: Path | None = None) -> str:
+    """An option that leads to the same file wherever the user stands, as far as it is a path from `base`, or here."""
+    return str(experiment_file(str((base or here()) / text)) or text) if _is_path(text) else text
 
 
 def no_experiment(text: str, names: list[str]) -> ConfigError:

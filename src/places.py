@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -28,14 +29,46 @@ def here() -> Path:
         raise ConfigError(law, os.environ.get("PWD", ""), "cd ~   (or to any folder that is there)") from None
 
 
+def stands() -> Path:
+    """Where the user stands who reads what is printed: `src.resume` starts a sweep's command where that was typed."""
+    return Path(os.environ.get(STANDS) or here())
+
+
+STANDS = "TANDEM_STANDS_IN"
+"""The environment variable by which `src.resume` says it."""
+
+
 def from_here(path: str | Path) -> Path:
     """A path as the user typed it, made absolute; `~` is the home folder."""
     return here() / os.path.expanduser(path)
 
 
+def rebased(value: Any, base: Path, key: str = "") -> Any:
+    """Settings in which what names a file relative to `base` is absolute: they can be read in another folder.
+
+    Args:
+        value: a setting, or lists and mappings of them.
+        base: where the user stood when they typed it.
+        key: of the setting.
+    """
+    if isinstance(value, dict):
+        return {name: rebased(part, base, str(name)) for name, part in value.items()}
+    if isinstance(value, list):
+        return [rebased(part, base, key) for part in value]
+    is_path = isinstance(value, str) and (_PATHS.search(key) or re.search(r"[./]", value)) and key != "_target_"
+    path = str(value).removeprefix("file://")
+    return str(value).replace(path, str(base / path)) if is_path and path and (base / path).exists() else value
+
+
+_PATHS = re.compile(r"path|file|folder|dir|root", re.IGNORECASE)
+
+
 def short(folder: Path) -> Path:
     """The folder as a user would type it: relative to where they stand, if it lies below."""
-    return folder.relative_to(here()) if folder.is_relative_to(here()) else folder
+    whole = here() / folder
+    if whole.is_relative_to(stands()):
+        return whole.relative_to(stands())
+    return folder if stands() == here() else whole
 
 
 def place(folder: Path) -> str:

@@ -10,7 +10,7 @@ from src.arguments import Arguments
 from src.commands import in_shell
 from src.errors import ConfigError, die
 from src.overrides import read, written
-from src.places import here, place, sweep_folder
+from src.places import STANDS, here, place, stands, sweep_folder
 
 _ROOT = Path(__file__).parent.parent
 _ARGUMENTS = Arguments(
@@ -26,6 +26,7 @@ def main() -> None:
     """Becomes the sweep's own command, where it was typed and for its folder: what has ended is not trained again."""
     try:
         folder, argv, cwd = _sweep(sys.argv[1:])
+        os.environ[STANDS] = str(stands())
         os.chdir(cwd)
     except ConfigError as error:
         die(error)

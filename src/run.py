@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ from src.check import check
 from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, Interrupted
+from src.groups import TARGETS
 from src.overrides import written
-from src.places import place
+from src.places import here, place, rebased
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
@@ -120,7 +122,7 @@ def _fit(
 
 def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
-    run = build(cfg, [journal, *early_stopping(cfg)])
+    run = build(_where_it_trains(cfg), [journal, *early_stopping(cfg)])
     with journal.stoppable():
         run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
     record.timing |= journal.timing() | {"best_epoch": journal.best.get("epoch")}
@@ -133,6 +135,16 @@ def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, check
         record.checkpoint = str(journal.best_checkpoint.relative_to(folder))
         if len(run.data.split("test")[0]):
             record.metrics |= _test(run, journal.best_checkpoint)
+
+
+def _where_it_trains(cfg: Config) -> Config:
+    """The config whose files are found in the run folder too, where `hydra.job.chdir` trains it."""
+    if here() == Path.cwd():
+        return cfg
+    groups: dict[str, Any] = {name: OmegaConf.to_container(getattr(cfg, name)) for name in TARGETS}
+    for name, group in groups.items():
+        groups[name] = DictConfig(rebased(group, here()))
+    return replace(cfg, **groups)
 
 
 def _test(run: Run, checkpoint: Path) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """What was typed for a run or a trial, as its folder keeps it, and the commands that begin from there."""
 
-import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,11 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from src.commands import command
+from src.experiments import from_anywhere
+from src.groups import TARGETS
 from src.naming import without_seed
-from src.overrides import written
-from src.places import here, place
+from src.overrides import parse, written
+from src.places import here, place, rebased, stands
 from src.ranking import BOOKKEEPING
 from src.record import Record
 
@@ -28,8 +30,8 @@ def words_of(folder: Path) -> list[str]:
     name = hydra.get("job", {}).get("config_name") or "train"
     flags = [f"--config-dir={place(Path(path))}" for path in folders]
     flags += [f"--config-name={name}"] if name != "train" else []
-    typed = hydra.get("overrides", {}).get("hydra", [])
-    return [*flags, *(text for text in typed if _KEPT.match(text))]
+    typed = [text for text in hydra.get("overrides", {}).get("hydra", []) if _KEPT.match(text)]
+    return [*flags, *_found(folder, typed)]
 
 
 def starts_sweeps(folder: Path) -> bool:
@@ -43,7 +45,7 @@ def starts_sweeps(folder: Path) -> bool:
 def train_again(folder: Path, record: Record) -> str:
     """The command for one run with a trial's setting, as it can be pasted into a shell."""
     chosen = [text for text in without_seed(record.overrides) if not BOOKKEEPING.match(text)]
-    return command("train", *words_of(folder), *mode(folder), *chosen)
+    return command("train", *words_of(folder), *mode(folder), *_found(folder, chosen))
 
 
 def mode(folder: Path) -> list[str]:
@@ -55,7 +57,7 @@ def sweep_around(folder: Path, record: Record) -> str:
     """The command for a sweep around a run: all that was typed for it, but for what is swept."""
     flags = [text for text in words_of(folder) if text.startswith("--")]
     typed = [text for text in words_of(folder) if text not in flags]
-    typed += [text for text in record.overrides if not _SWEPT.match(text)]
+    typed += _found(folder, [text for text in record.overrides if not _SWEPT.match(text)])
     choice = _hydra(folder).get("runtime", {}).get("choices", {}).get("hydra/sweeper", "grid")
     grid = ["hydra/sweeper=grid"] if choice != "grid" else []
     rates = ["optimizer.lr=1e-4,1e-3,1e-2"] if _has_rate(folder) else []
@@ -69,18 +71,32 @@ def score(folder: Path, record: Record) -> str:
 
 
 def as_it_stood(config: DictConfig, folder: Path) -> DictConfig:
-    """A run's config whose `data.path` is found from wherever the user stands now: from where it was typed, if it is.
+    """A run's config as it is read where the user stands now: its files are found from where they were typed.
 
     Args:
         config: the run's.
         folder: the run's.
     """
-    path, cwd = OmegaConf.select(config, "data.path"), _hydra(folder).get("runtime", {}).get("cwd")
-    if isinstance(path, str) and cwd and Path(cwd) != here():
-        typed = Path(cwd) / os.path.expanduser(path)
-        if typed.is_file():
-            config.data.path = str(typed)
+    cwd = _hydra(folder).get("runtime", {}).get("cwd")
+    for name in TARGETS if cwd and Path(cwd) != here() else ():
+        config[name] = rebased(OmegaConf.to_container(config[name]), Path(cwd))
     return config
+
+
+def _found(folder: Path, typed: Sequence[str]) -> list[str]:
+    """What was typed for a run, with the files that it names as they are typed where the user stands now."""
+    cwd = _hydra(folder).get("runtime", {}).get("cwd")
+    if not cwd or Path(cwd) == stands():
+        return list(typed)
+    found = []
+    for text in typed:
+        override = parse(text)
+        value, key = override.value(), override.key_or_group
+        moved = rebased(value, Path(cwd), key) if isinstance(value, str | list) else value
+        if key == "experiment" and isinstance(value, str) and moved == value:
+            moved = from_anywhere(value, Path(cwd))
+        found.append(text if moved == value else written(override.get_key_element(), moved))
+    return found
 
 
 def _has_rate(folder: Path) -> bool:
