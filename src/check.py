@@ -9,20 +9,25 @@ from contextlib import suppress
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import cache, lru_cache
 from pathlib import Path
-from tempfile import gettempdir
 from typing import Any, get_args
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
-from src.commands import command, in_shell
+from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, die
 from src.groups import TARGETS
 from src.laws import check_together
 from src.overrides import written
-from src.places import here, place
+from src.places import check_place, place
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
@@ -46,47 +51,26 @@ class CheckBeforeRun(Callback):
             _check_folder(Path(config.hydra.run.dir))
         except ConfigError as error:
             die(error)
+        except InterpolationKeyError as error:
+            die(ConfigError("hydra.run.dir refers to a key that is not there", error.msg, "hydra.run.dir=…"))
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks that the sweep has a place; its configs are checked by what launches them."""
         with suppress(OmegaConfBaseException):  # a key that it refers to is wrong, which is told there
             config.hydra.sweep.dir = os.path.expanduser(config.hydra.sweep.dir)
             try:
-                _check_place("hydra.sweep.dir", Path(config.hydra.sweep.dir), "record.json")
+                check_place("hydra.sweep.dir", Path(config.hydra.sweep.dir), "record.json")
             except ConfigError as error:
                 die(error)
 
 
 def _check_folder(folder: Path) -> None:
     """A run is never written over; the further processes of a DDP run share the folder of the first."""
-    _check_place("hydra.run.dir", folder, "sweep.json")
+    check_place("hydra.run.dir", folder, "sweep.json")
     if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
         raise ConfigError(
             "hydra.run.dir holds a run already", str(folder), command("train", written("resume", place(folder)))
         )
-
-
-def _check_place(key: str, folder: Path, foreign: str) -> None:
-    """A run and a sweep have a folder each, in a place where they can be written."""
-    above = next(path for path in (here() / folder, *(here() / folder).parents) if os.path.exists(path))
-    other = written(key, str(Path(gettempdir()) / "tandem" / _plain(folder.name)))
-    if not above.is_dir():
-        raise ConfigError(f"{key} must be a folder, and {place(above)} is a file", str(folder), in_shell(other))
-    if not os.access(above, os.W_OK | os.X_OK):
-        law = f"{key} must lie where you may write, and {above} is not yours to write in"
-        raise ConfigError(law, str(folder), in_shell(other))
-    if "${" in str(folder) or not str(folder).isprintable():
-        law = f"{key}: a folder's name holds no ${{ and no line breaks or other control characters"
-        raise ConfigError(law, str(folder), in_shell(other))
-    if any(len(os.fsencode(part)) > 255 for part in folder.parts):
-        raise ConfigError(f"{key}: a folder's name has at most 255 bytes", str(folder), in_shell(other))
-    if (folder / foreign).is_file():
-        kind = "run" if foreign == "record.json" else "sweep"
-        raise ConfigError(f"{key} is the folder of a {kind} already", str(folder), in_shell(other))
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[^\w. -]", "_", name)[:50] or "run"
 
 
 def check(cfg: DictConfig) -> Config:

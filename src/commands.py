@@ -27,7 +27,7 @@ def in_shell(*words: str) -> str:
 def _in_shell(text: str) -> str:
     key, equals, value = text.partition("=")
     is_setting = equals and value and shlex.quote(key) == key
-    if text.endswith("…"):  # stands for what only the user can know
+    if value == "…":  # stands for what only the user can know
         return text
     return f"{key}={_quoted(value)}" if is_setting else _quoted(text)
 

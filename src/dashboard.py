@@ -45,7 +45,7 @@ def main() -> None:
             raise ConfigError("a dashboard needs the package wandb-workspaces", remedy="pip install wandb-workspaces")
         folder = Path("outputs/sweeps")
         if "sweep" in words:
-            folder = existing(words["sweep"], "sweep is the folder of a sweep", _again)
+            folder = existing(words["sweep"], "a dashboard is made from the records of a sweep", _again)
         found = swept(folder, one="sweep" in words)
         name = words.get("name") or (f"Tandem {folder.resolve().name}" if "sweep" in words else "Tandem")
         if is_dry:

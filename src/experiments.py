@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from hydra.core.config_search_path import ConfigSearchPath
-from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigResult, ConfigSource
@@ -26,9 +25,6 @@ _SUFFIXES = (".yaml", ".yml")
 
 def register() -> None:
     """Makes `experiment=<name or path>` known to Hydra."""
-    for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
-        store = ConfigStore.instance()
-        store.store(group="experiment", name=path.parent.name, node=OmegaConf.load(path), package="_global_")
     Plugins.instance().register(ExperimentFiles)
     Plugins.instance().register(_OnSearchPath)
 
@@ -66,10 +62,14 @@ def _nearest(missing: Path) -> str:
     above = next(parent for parent in (missing.with_suffix(""), *missing.parents) if parent.is_dir())
     files = [path for path in sorted(above.iterdir()) if path.suffix.lower() in _SUFFIXES]
     folders = [path.parent for path in sorted(above.glob("*/config.yaml"))]
-    names = {path.name: path for path in (*files, *folders)}
+    names = {path.stem if path in files else path.name: path for path in (*files, *folders)}
     wanted = missing.relative_to(above).parts[0] if missing.is_relative_to(above) else missing.name
-    near = get_close_matches(wanted, names, n=1) or [name for name in names if name == "best.yaml"]
+    near = get_close_matches(_stem(wanted), names, n=1, cutoff=0.75) or [name for name in names if name == "best"]
     return in_shell(written("experiment", place(names[near[0]]))) if near else in_shell("ls", place(above))
+
+
+def _stem(name: str) -> str:
+    return name[: -len(Path(name).suffix)] if name.lower().endswith(_SUFFIXES) else name
 
 
 def _is_path(text: str) -> bool:
@@ -80,7 +80,7 @@ class ExperimentFiles(ConfigSource):
     """Hydra config source: the group `experiment`, whose options are files by their paths from where the user stands.
 
     Stands on the search path twice: as `paths` before all others, for what is typed as a path, and as `names` after
-    `conf/`, for a file of the folder that the user stands in.
+    `conf/`, for a folder under `experiments/` or a file of the folder that the user stands in.
     """
 
     @staticmethod
@@ -118,15 +118,17 @@ class ExperimentFiles(ConfigSource):
         return self._file(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """No names: any file can be chosen."""
-        return []
+        """The names under `experiments/`; any file can be chosen besides."""
+        if self.path == "paths" or not self.is_group(config_path) or results_filter == ObjectType.GROUP:
+            return []
+        return sorted(path.parent.name for path in EXPERIMENTS.glob("*/config.yaml"))
 
     def _file(self, config_path: str) -> Path | None:
         group, _, text = config_path.partition("/")
         if group != "experiment" or not text or _is_path(text) != (self.path == "paths"):
             return None
-        is_known = self.path == "names" and (EXPERIMENTS / text / "config.yaml").is_file()
-        return None if is_known else experiment_file(text)
+        known = EXPERIMENTS / text / "config.yaml"
+        return known if self.path == "names" and known.is_file() else experiment_file(text)
 
 
 class _OnSearchPath(SearchPathPlugin):

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
+from tempfile import gettempdir
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
@@ -146,11 +147,43 @@ def existing(text: str, law: str, again: Again) -> Path:
     if folder.exists():
         known = next((parent for parent in folder.parents if _is_run(parent) or _is_sweep(parent)), None)
         remedy = again(place(known)) if known else in_shell("ls", place(above))
-        raise ConfigError(f"{law}, and this is a file", text, remedy)
+        raise ConfigError(law, f"a file: {text}", remedy)
     names = [path.name for path in above.iterdir() if path.is_dir()]
     near = get_close_matches(folder.relative_to(above).parts[0], names, n=1)
     remedy = again(place(above / near[0])) if near else in_shell("ls", place(above))
-    raise ConfigError(f"{law}: there is no such folder", text, remedy)
+    raise ConfigError(law, f"there is no such folder: {text}", remedy)
+
+
+def check_place(key: str, folder: Path, foreign: str) -> None:
+    """Makes sure that a run or a sweep can be written where it is to lie, and that no other kind lies there.
+
+    Args:
+        key: the setting that says where.
+        folder: what it says.
+        foreign: the file that the other kind has: `record.json` or `sweep.json`.
+
+    Raises:
+        ConfigError: where it cannot.
+    """
+    above = next(path for path in (here() / folder, *(here() / folder).parents) if os.path.exists(path))
+    other = written(key, str(Path(gettempdir()) / "tandem" / _plain(folder.name)))
+    if not above.is_dir():
+        raise ConfigError(f"{key} must be a folder, and {place(above)} is a file", str(folder), in_shell(other))
+    if not os.access(above, os.W_OK | os.X_OK):
+        law = f"{key} must lie where you may write, and {above} is not yours to write in"
+        raise ConfigError(law, str(folder), in_shell(other))
+    if "${" in str(folder) or not str(folder).isprintable():
+        law = f"{key}: a folder's name holds no ${{ and no line breaks or other control characters"
+        raise ConfigError(law, str(folder), in_shell(other))
+    if any(len(os.fsencode(part)) > 255 for part in folder.parts):
+        raise ConfigError(f"{key}: a folder's name has at most 255 bytes", str(folder), in_shell(other))
+    if (folder / foreign).is_file():
+        kind = "run" if foreign == "record.json" else "sweep"
+        raise ConfigError(f"{key} is the folder of a {kind} already", str(folder), in_shell(other))
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w. -]", "_", name)[:50] or "run"
 
 
 def meant_by(word: str) -> str | None:

@@ -13,6 +13,7 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
+from rich.text import Text
 from torch import Tensor
 
 from src.commands import command
@@ -66,7 +67,7 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         named = {f"{told}/{name}": value for name, value in scored.metrics.items()}
         console.print(metrics_table(named, f"{folder.name}, best epoch {record.timing.get('best_epoch')}"))
         _track(folder, record, config, named)
-    console.print(f"\n{len(scored.rows)} predictions in {short(target)}", soft_wrap=True, highlight=False)
+    console.print(Text(f"\n{len(scored.rows)} predictions in {short(target)}"), soft_wrap=True)
     return scored
 
 

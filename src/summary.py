@@ -119,11 +119,12 @@ def _table(title: str, *columns: str) -> Table:
 
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
     """Where a run or a sweep lies, and what to type next."""
-    folder = short(folder)
-    console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    lines = ["", str(short(folder))]
     if page is not None:
-        console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
+        lines.append(f"report: {short(page)}")
     if commands and (python := which_python()):
-        console.print(f"python is {python}", soft_wrap=True, highlight=False, markup=False)
+        lines.append(f"python is {python}")
     if commands:
-        console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)
+        lines += ["next:", *(f"  {text}" for text in commands)]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)  # what is markup or an emoji to rich is a folder's name

@@ -9,12 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from src import record as records
 from src.arguments import Arguments
 from src.errors import ConfigError, die
 from src.online import NO_KEY
-from src.places import existing, here
+from src.places import existing, here, short
 from src.provenance import is_alive
 from src.tracking import placed
 from src.upload import Outcome, Upload
@@ -108,7 +109,7 @@ def _seconds(text: str) -> float:
 def _say(uploaded: int, there: int, busy: int, outcome: Outcome) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for run in outcome.left[:10]:
-        console.print(f"left: {os.path.relpath(run)}", markup=False)
+        console.print(Text(f"left: {short(run)}"))
     if len(outcome.left) > 10:
         console.print(f"left: and {len(outcome.left) - 10} more")
     still = f", {busy} still being trained" if busy else ""

@@ -59,9 +59,11 @@ def sweep_around(folder: Path, record: Record) -> str:
     typed = [text for text in words_of(folder) if text not in flags]
     typed += _found(folder, [text for text in record.overrides if not _SWEPT.match(text)])
     choice = _hydra(folder).get("runtime", {}).get("choices", {}).get("hydra/sweeper", "grid")
-    grid = ["hydra/sweeper=grid"] if choice != "grid" else []
-    rates = ["optimizer.lr=1e-4,1e-3,1e-2"] if _has_rate(folder) else []
-    return command("train", *flags, "-m", *typed, *grid, *rates, "seed=range(16)")
+    if choice == "optuna":  # which averages over seeds by itself
+        swept = ["optimizer.lr=tag(log,interval(1e-4,1e-2))"]
+    else:
+        swept = [*(["optimizer.lr=1e-4,1e-3,1e-2"] if _has_rate(folder) else []), "seed=range(16)"]
+    return command("train", *flags, "-m", *typed, *swept)
 
 
 def score(folder: Path, record: Record) -> str:

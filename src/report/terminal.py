@@ -31,7 +31,7 @@ def show(report: Report, console: Console) -> None:
     for note in filter(None, map(left_out, report.sweeps)):
         console.print(Text(printable(note)), highlight=False)
     for path in (report.page, *report.table_files):
-        console.print(str(short(path)), soft_wrap=True, highlight=False, markup=False)
+        console.print(Text(str(short(path))), soft_wrap=True)
 
 
 def _title(sweep: Sweep) -> str:

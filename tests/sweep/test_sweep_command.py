@@ -277,6 +277,7 @@ def test_sweep_lies_where_hydra_says_and_goes_on_from_there(tmp_path: Path) -> N
     resumed = command(tmp_path.parent, str(sweep), module="src.resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "2 of them ended before" in resumed.stdout
+    assert f"run=\"'{tmp_path.name}/my sweeps/it\\'s here/" in resumed.stdout, "from where that was typed"
     assert contents(sweep) == before
 
 
