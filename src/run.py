@@ -13,6 +13,7 @@ from rich.console import Console
 
 from src import naming
 from src import record as records
+from src.again import as_it_stood
 from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.check import check
 from src.commands import command
@@ -28,7 +29,6 @@ from src.run_journal import RunJournal
 from src.signals import stoppable
 from src.summary import run_summary
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
-from src.typed import as_it_stood
 
 
 def fit(

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 from torch import Tensor
 
+from src.again import as_it_stood
 from src.commands import command
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
@@ -26,7 +27,6 @@ from src.places import from_here, short
 from src.record import Record, read_config
 from src.summary import metrics_table
 from src.tracking import track
-from src.typed import as_it_stood
 
 
 @dataclass

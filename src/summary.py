@@ -8,12 +8,12 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.again import score, sweep_around, train_again
 from src.commands import command, which_python
 from src.config import Objective
 from src.places import place, short
 from src.ranking import Setting, best_trial, ranked, shown, spread
 from src.record import Record
-from src.typed import score, sweep_around, train_again
 
 SPLITS = ("train", "val", "test")
 SHOWN = 10  # settings of a sweep

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.again import starts_sweeps, words_of
 from src.commands import command
 from src.experiments import from_anywhere
 from src.overrides import parse, written
@@ -20,7 +21,6 @@ from src.suggest import GROUPS
 from src.sweep.search import Search
 from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
-from src.typed import starts_sweeps, words_of
 
 _FEWEST = 10  # complete trials from which importances can be told
 _SHOWN = 10  # settings of a Pareto front
