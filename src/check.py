@@ -2,7 +2,9 @@
 
 import importlib.util
 import math
+import os
 import re
+from contextlib import suppress
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import cache
 from pathlib import Path
@@ -10,13 +12,22 @@ from typing import Any, get_args
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigKeyError,
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from src import ranks
+from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, die
 from src.groups import TARGETS
 from src.laws import check_together
+from src.overrides import written
+from src.places import check_place, place
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
@@ -36,15 +47,29 @@ class CheckBeforeRun(Callback):
         # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
         try:
             check(config)
+            config.hydra.run.dir = os.path.expanduser(config.hydra.run.dir)
             _check_folder(Path(config.hydra.run.dir))
         except ConfigError as error:
             die(error)
+        except InterpolationKeyError as error:
+            die(ConfigError("hydra.run.dir refers to a key that is not there", error.msg, "hydra.run.dir=…"))
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Checks that the sweep has a place; its configs are checked by what launches them."""
+        with suppress(OmegaConfBaseException):  # a key that it refers to is wrong, which is told there
+            config.hydra.sweep.dir = os.path.expanduser(config.hydra.sweep.dir)
+            try:
+                check_place("hydra.sweep.dir", Path(config.hydra.sweep.dir), "record.json")
+            except ConfigError as error:
+                die(error)
 
 
 def _check_folder(folder: Path) -> None:
     """A run is never written over; the further processes of a DDP run share the folder of the first."""
+    check_place("hydra.run.dir", folder, "sweep.json")
     if (folder / "record.json").exists() and not ranks.RANK:
-        raise ConfigError("hydra.run.dir holds a run already", str(folder), f"python -m src.train resume={folder}")
+        remedy = command("train", written("resume", place(folder)))
+        raise ConfigError("hydra.run.dir holds a run already", str(folder), remedy)
 
 
 def check(cfg: DictConfig) -> Config:

@@ -1,7 +1,6 @@
 """Builds or updates a saved W&B workspace from the sweeps on disk: `python -m src.dashboard project=<project>`.
 
-Words: `project=`, `entity=`, `sweep=<sweep folder>` (else all in outputs/sweeps), `name=` of the workspace, and
-`--dry-run`, which prints what would be saved, without a network or a key. The same name again updates the workspace.
+`--dry-run` prints what would be saved, without a network or a key. The same name again updates the workspace.
 """
 
 import json
@@ -14,33 +13,53 @@ from pathlib import Path
 from omegaconf import OmegaConf
 from rich.console import Console
 
+from src.arguments import Arguments
+from src.commands import command
 from src.errors import ConfigError, die
 from src.online import Account, Unreachable, account, quiet_environment
 from src.output import keep_going
 from src.panels import Swept, workspace
+from src.places import existing
 from src.ranking import same_for_all
 from src.record import read, read_config, replace_file
 
-_WORDS = ("project", "entity", "sweep", "name")
-_USAGE = "python -m src.dashboard project=tandem sweep=outputs/sweeps/<sweep>"
+_ARGUMENTS = Arguments(
+    "dashboard",
+    "Builds or updates a saved W&B workspace from the sweeps on disk. The same name again updates it.",
+    "",
+    {
+        "project": "W&B's project of the runs",
+        "entity": "whose project it is, if it is not the user's",
+        "sweep": "the folder of one sweep (all in outputs/sweeps)",
+        "name": "of the workspace",
+    },
+    "project=tandem sweep=outputs/sweeps/<sweep>",
+)
+_ARGUMENTS.add_argument("--dry-run", action="store_true", help="print what would be saved, without a network or a key")
 
 
 def main() -> None:
     """Saves the workspace and prints its address; wrong input or no server costs an exit code 2."""
     keep_going()
     try:
+        words, is_dry = _words(sys.argv[1:])
         if not find_spec("wandb_workspaces"):
             raise ConfigError("a dashboard needs the package wandb-workspaces", remedy="pip install wandb-workspaces")
-        words = _words(sys.argv[1:])
-        folder = Path(words["sweep"]) if "sweep" in words else Path("outputs/sweeps")
+        folder = Path("outputs/sweeps")
+        if "sweep" in words:
+            folder = existing(words["sweep"], "a dashboard is made from the records of a sweep", _again)
         found = swept(folder, one="sweep" in words)
         name = words.get("name") or (f"Tandem {folder.resolve().name}" if "sweep" in words else "Tandem")
-        if "dry-run" in words:
+        if is_dry:
             print(json.dumps(workspace(words.get("entity", ""), words["project"], name, found)._spec, indent=2))
             return
         _save(words, name, found)
     except ConfigError as error:
         die(error)
+
+
+def _again(folder: str) -> str:
+    return command("dashboard", "project=…", f"sweep={folder}")
 
 
 def swept(folder: Path, one: bool) -> Swept:
@@ -57,7 +76,9 @@ def swept(folder: Path, one: bool) -> Swept:
     trials = [[path.parent for path in sorted(sweep.glob("*/record.json"))] for sweep in sweeps]
     trials = [paths for paths in trials if paths]
     if not trials:
-        raise ConfigError("a dashboard is made from the records of a sweep", f"no trials in {folder}", _USAGE)
+        raise ConfigError(
+            "a dashboard is made from the records of a sweep", f"no trials in {folder}", _ARGUMENTS.example
+        )
     values: dict[str, list[str]] = {}
     for paths in trials:
         overrides = [read(path).overrides for path in paths]
@@ -84,7 +105,7 @@ def _save(words: Mapping[str, str], name: str, found: Swept) -> None:
         who: Account = account()
     except Unreachable as problem:
         raise ConfigError(
-            "saving a dashboard needs W&B's server and a key", str(problem), f"{_USAGE} --dry-run"
+            "saving a dashboard needs W&B's server and a key", str(problem), f"{_ARGUMENTS.example} --dry-run"
         ) from None
     import wandb_workspaces.workspaces as ws
 
@@ -101,21 +122,11 @@ def _save(words: Mapping[str, str], name: str, found: Swept) -> None:
     Console().print(f"{name}: {made.url}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _words(argv: Sequence[str]) -> dict[str, str]:
-    words = {}
-    for word in argv:
-        key, equals, value = word.partition("=")
-        if word == "--dry-run":
-            words["dry-run"] = ""
-        elif key not in _WORDS or not equals or not value:
-            raise ConfigError(
-                f"dashboard takes {', '.join(f'{word}=…' for word in _WORDS)} and --dry-run", word, _USAGE
-            )
-        else:
-            words[key] = value
+def _words(argv: Sequence[str]) -> tuple[dict[str, str], bool]:
+    _, words, flags = _ARGUMENTS.read(argv)
     if "project" not in words:
-        raise ConfigError("project is missing: W&B's project of the runs", remedy=_USAGE)
-    return words
+        raise ConfigError("project is missing: W&B's project of the runs", remedy=_ARGUMENTS.example)
+    return words, flags.dry_run
 
 
 if __name__ == "__main__":

@@ -23,8 +23,10 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from src import ranks, suggest
+from src.experiments import no_experiment
 from src.groups import TARGETS
 from src.output import keep_going
+from src.places import meant_by
 from src.suggest import COMMAND, ENTRY, GROUPS, ConfigError, options, setting
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -132,10 +134,7 @@ def _reworded(error: Exception) -> ConfigError | None:
 def _missing_option(path: str, found: Iterable[str]) -> ConfigError:
     group, _, option = path.rpartition("/")
     if path.startswith("experiment/"):  # its option may be the path of a file
-        group, option = "experiment", path.removeprefix("experiment/")
-        if "/" in option:
-            law = "experiment is the name of a folder under experiments/, or the path of a YAML file"
-            return ConfigError(law, f"there is no {option.removesuffix('.yaml')}.yaml", "ls outputs/sweeps/*/best.yaml")
+        return no_experiment(path.removeprefix("experiment/"), sorted(found))
     if not group:
         return ConfigError(f"there is no config file {path}", f"--config-name={path}", f"--config-name={ENTRY}")
     among = sorted(found) or options(group)
@@ -187,14 +186,12 @@ def _needs_search() -> ConfigError:
 
 
 def _not_in_config(key: str) -> ConfigError:
-    if key != "experiment":
-        return suggest.unknown_key(key)
-    slug = suggest.typed(key).partition("=")[2]
-    law = "experiment is the name of a folder under experiments/ that has a config.yaml; there is none yet"
-    return ConfigError(law, suggest.typed(key), f"experiments/{slug}/config.yaml must be written first")
+    return suggest.unknown_key(key)
 
 
 def _unparsable(word: str) -> ConfigError:
+    if remedy := meant_by(word):
+        return ConfigError("a folder and a file are given by a key", word, remedy)
     key, equals, value = word.partition("=")
     if not equals:
         return _no_equals(word)

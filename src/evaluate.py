@@ -1,15 +1,17 @@
 """Scores a finished run's best checkpoint on a split or on a new file: `python -m src.evaluate run=<run folder>`."""
 
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import hydra
 from omegaconf import MISSING, DictConfig, OmegaConf
 
 from src.check import into_schema
+from src.commands import command
 from src.config import Tracking
 from src.errors import ConfigError, die, reported
 from src.groups import choice
+from src.overrides import written
+from src.places import place, run_folder
 from src.record import read, read_config
 from src.tracking_laws import check_tracking
 
@@ -36,10 +38,10 @@ def evaluate(cfg: DictConfig) -> None:
     """Prints the scores and writes `predictions.csv` in the user's units."""
     try:
         settings = into_schema(EvaluateConfig, cfg, "")
-        folder = Path(settings.run)
+        folder = run_folder(settings.run, "run", _scoring)
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
-            raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
+            raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
         tracking = OmegaConf.to_object(OmegaConf.merge(Tracking, read_config(folder).tracking))
         assert isinstance(tracking, Tracking)
         check_tracking(tracking, record.wandb.get("group"))
@@ -48,6 +50,10 @@ def evaluate(cfg: DictConfig) -> None:
         score(folder, record, settings.split, settings.data.path, settings.output)
     except ConfigError as error:
         die(error)
+
+
+def _scoring(folder: str) -> str:
+    return command("evaluate", written("run", folder))
 
 
 if __name__ == "__main__":

@@ -3,23 +3,24 @@
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from src import experiments
 from src.check import check
+from src.commands import as_hydra_reads, command, in_shell
 from src.config import Config
-from src.errors import ConfigError
+from src.overrides import written
+from src.places import from_here, place, run_folder
+from src.suggest import ConfigError
 
 _LETTERS = 20
 _NOT_IN_KEY = ("tracking", "sweep", "resume", "checkpoint")
-EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 
 
 def key(cfg: Config) -> str:
@@ -103,17 +104,7 @@ def register() -> None:
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)
     OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
-    for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
-        _know_experiment(path.parent.name, path)
-    for word in sys.argv[1:]:  # a file anywhere else, such as a search's best.yaml
-        path = Path(word.removeprefix("experiment=")).with_suffix(".yaml")
-        if word.startswith("experiment=") and path.is_file():
-            _know_experiment(word.removeprefix("experiment="), path)
-
-
-def _know_experiment(name: str, path: Path) -> None:
-    group, _, option = f"experiment/{name}".rpartition("/")
-    ConfigStore.instance().store(group=group, name=option, node=OmegaConf.load(path), package="_global_")
+    experiments.register()
 
 
 def _time() -> str:
@@ -125,13 +116,19 @@ def resumed(argv: list[str]) -> Path | None:
     """The run folder that `resume=<run folder>` names, or None.
 
     Raises:
-        ConfigError: where other settings stand beside it: a run goes on with the config that it has.
+        ConfigError: where there is no such folder, or other settings stand beside it: a run goes on with the config
+            that it has.
     """
-    folders = [word.removeprefix("resume=") for word in argv if word.startswith("resume=")]
-    if not folders or folders[-1] in ("", "null"):
+    words = [text for text in argv if re.match(r"\+*resume=", text)]
+    if not words or words[-1] == "resume=null":
         return None
-    others = [word for word in argv if not word.startswith("resume=")]
-    if others:
+    typed = words[-1].partition("=")[2]
+    folder = run_folder(typed if from_here(typed).exists() else as_hydra_reads(typed), "resume", _resuming)
+    if others := [text for text in argv if text not in words[-1:]]:
         law = "resume= goes on with a run as it was configured: nothing else can be set beside it"
-        raise ConfigError(law, " ".join(others), f"python -m src.train resume={folders[-1]}")
-    return Path(folders[-1])
+        raise ConfigError(law, in_shell(*others), _resuming(place(folder)))
+    return folder
+
+
+def _resuming(folder: str) -> str:
+    return command("train", written("resume", folder))

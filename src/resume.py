@@ -2,18 +2,31 @@
 
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
+from src.arguments import Arguments
+from src.commands import in_shell
 from src.errors import ConfigError, die
+from src.overrides import read, written
+from src.places import STANDS, here, place, stands, sweep_folder
 
 _ROOT = Path(__file__).parent.parent
+_ARGUMENTS = Arguments(
+    "resume",
+    "Goes on with a sweep that was stopped: what has ended is not trained again.",
+    "one sweep folder",
+    {},
+    "outputs/sweeps/<sweep>",
+)
 
 
 def main() -> None:
     """Becomes the sweep's own command, where it was typed and for its folder: what has ended is not trained again."""
     try:
         folder, argv, cwd = _sweep(sys.argv[1:])
+        os.environ[STANDS] = str(stands())
         os.chdir(cwd)
     except ConfigError as error:
         die(error)
@@ -24,29 +37,24 @@ def main() -> None:
 
 def _in_folder(argv: list[str], folder: Path) -> list[str]:
     """The command's words with the sweep folder among its settings, which stand together."""
-    words = [word for word in argv if not word.startswith("hydra.sweep.dir=")]
-    first = next((place for place, word in enumerate(words) if "=" in word and word[:1] != "-"), len(words))
-    return [*words[:first], f"hydra.sweep.dir={_quoted(folder)}", *words[first:]]
+    settings = read(argv).words
+    first = argv.index(settings[0]) if settings else len(argv)
+    others = [word for word in argv[first:] if not re.match(r"\+*hydra\.sweep\.dir=", word)]
+    return [*argv[:first], written("hydra.sweep.dir", str(folder)), *others]
 
 
-def _quoted(folder: Path) -> str:
-    """As Hydra reads it, whatever the folder's name is."""
-    return "'" + str(folder).replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _sweep(words: list[str]) -> tuple[Path, list[str], str]:
+def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
+    words, _, _ = _ARGUMENTS.read(argv)
     if len(words) != 1:
-        raise ConfigError(
-            "resume takes one sweep folder", " ".join(words), "python -m src.resume outputs/sweeps/<sweep>"
-        )
-    folder = Path(words[0]).resolve()
+        raise ConfigError("resume takes one sweep folder", in_shell(*words), _ARGUMENTS.example)
+    folder = sweep_folder(words[0], _ARGUMENTS.again).resolve()
     try:
         sweep = json.loads((folder / "sweep.json").read_text())
-        cwd = sweep["cwd"] if Path(sweep["cwd"]).is_dir() else os.getcwd()
-        return folder, sweep["argv"], cwd
-    except (OSError, ValueError, KeyError) as error:
-        law = f"{words[0]} is no sweep folder: it has no sweep.json that can be read"
+        typed, cwd = [str(word) for word in sweep["argv"]], Path(sweep["cwd"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        law = f"{place(folder)} is no sweep folder: it has no sweep.json that can be read"
         raise ConfigError(law, remedy="ls outputs/sweeps") from error
+    return folder, typed, cwd if cwd.is_dir() else here()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import os
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,23 @@ from rich.console import Console
 
 from src import naming, ranks
 from src import record as records
+from src.again import as_it_stood
 from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.callbacks import callbacks_in, own_callbacks, score_anew
 from src.check import check
+from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, Interrupted
+from src.groups import TARGETS
 from src.metric_names import split_of
+from src.overrides import written
+from src.places import here, place, rebased
 from src.progress import Progress
 from src.provenance import is_alive, provenance
 from src.record import Prune, Record
 from src.run_journal import RunJournal
 from src.signals import stoppable
-from src.summary import run_summary, short
+from src.summary import run_summary
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
 
 
@@ -63,7 +69,7 @@ def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Rec
     Raises:
         ConfigError: where the folder holds no run, or one that is still going on.
     """
-    config = records.read_config(folder)
+    config = as_it_stood(records.read_config(folder), folder)
     cfg = check(config)
     record = records.read(folder)
     _check_key(folder, record, naming.key(cfg))
@@ -72,7 +78,7 @@ def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Rec
         return record
     if record.stack is not None:
         law = f"{folder.name} is a trial of a sweep and goes on with it"
-        raise ConfigError(law, remedy=f"python -m src.resume {folder.parent}")
+        raise ConfigError(law, remedy=command("resume", place(folder.parent)))
     _refuse_if_alive(record, folder)
     last = folder / "checkpoints" / "last.ckpt"
     record.status, record.error = "running", None
@@ -93,7 +99,7 @@ def _fit(
     record.timing = {"started": record.timing.get("started") or records.now()}
     record.provenance = provenance({"seed": cfg.seed, "data.seed": cfg.data.seed}, device_name(cfg))
     tracker: Tracker = NullTracker()
-    with stoppable(f"python -m src.train resume={short(folder)}"):
+    with stoppable(command("train", written("resume", place(folder)))):
         try:
             if main:
                 record.wandb = wandb_identity(cfg, record)
@@ -112,7 +118,7 @@ def _fit(
         if main:
             records.write(folder, record)
     if main:
-        with stoppable(f"python -m src.sync {short(folder)}"):  # an upload is waited for
+        with stoppable(command("sync", place(folder))):  # an upload is waited for
             _end_tracking(folder, record, tracker, told(record))
         run_summary(record, folder, Console(quiet=quiet))
     return record
@@ -120,7 +126,8 @@ def _fit(
 
 def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, checkpoint: Path | None) -> None:
     """Fits, tests the best checkpoint, and puts what came out into the record."""
-    run = build(cfg, [*own_callbacks(cfg), journal, *early_stopping(cfg)], folder)
+    trained = _where_it_trains(cfg)
+    run = build(trained, [*own_callbacks(trained), journal, *early_stopping(cfg)], folder)
     run.module.watched = journal.is_watched = bool(cfg.callbacks)
     with journal.stoppable(), callbacks_in(cfg):
         run.trainer.fit(run.module, datamodule=run.data, ckpt_path=checkpoint, weights_only=True)
@@ -136,6 +143,16 @@ def _train(cfg: Config, folder: Path, record: Record, journal: RunJournal, check
             record.metrics |= score_anew(cfg, run, str(journal.best_checkpoint), journal.best)
         elif len(run.data.split("test")[0]):
             record.metrics |= _test(run, journal.best_checkpoint)
+
+
+def _where_it_trains(cfg: Config) -> Config:
+    """The config whose files are found in the run folder too, where `hydra.job.chdir` trains it."""
+    if here() == Path.cwd():
+        return cfg
+    groups: dict[str, Any] = {name: OmegaConf.to_container(getattr(cfg, name)) for name in TARGETS}
+    for name, group in groups.items():
+        groups[name] = DictConfig(rebased(group, here()))
+    return replace(cfg, **groups)
 
 
 def _test(run: Run, checkpoint: Path) -> dict[str, float]:

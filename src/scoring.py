@@ -16,7 +16,9 @@ from rich.console import Console
 from rich.text import Text
 from torch import Tensor, nn
 
+from src.again import as_it_stood
 from src.build import make_data, set_up
+from src.commands import command
 from src.config import Tracking
 from src.data.base import Arrays, Scale, TabularData
 from src.data.laws import check_same, sums_of
@@ -24,6 +26,7 @@ from src.errors import ConfigError
 from src.instantiate import instantiate
 from src.metric_names import MetricName, free_name
 from src.module import Scores
+from src.places import from_here, short
 from src.record import Record, read_config
 from src.summary import metrics_table, printable
 from src.tracking import track
@@ -61,10 +64,10 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         path: a new file, for a run that was trained on a table.
         output: where the predictions go; None is `predictions.csv` in the run folder.
     """
-    config = read_config(folder)
+    config = as_it_stood(read_config(folder), folder)
     checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
     scored = predict(config, checkpoint, split, path)
-    target = Path(output) if output else folder / "predictions.csv"
+    target = from_here(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
     console = Console()
     if scored.metrics:
@@ -74,7 +77,7 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         console.print(metrics_table(named, title, console.width))
         _track(folder, record, config, named)
     notes = [*_renamed(scored.target_names), *([_NO_ROWS] if scored.rows is None else [])]
-    for line in ["", *notes, f"{len(scored.predictions)} predictions in {target}"]:
+    for line in ["", *notes, f"{len(scored.predictions)} predictions in {short(target)}"]:
         console.print(Text(printable(line)), soft_wrap=True, highlight=False)
     return scored
 
@@ -160,7 +163,7 @@ def _check_loader(data: TabularData, split: str) -> None:
 def _from_file(data: TabularData, path: str, scale: Scale) -> _ToScore:
     if not hasattr(data, "arrays_of"):
         law = "only a run that was trained on a table can score a file"
-        raise ConfigError(law, type(data).__name__, "python -m src.train data=table data.path=… data.target=…")
+        raise ConfigError(law, type(data).__name__, command("train", "data=table", "data.path=…", "data.target=…"))
     arrays = data.arrays_of(path)
     rows = _numbers(arrays, np.arange(len(arrays.features)))
     return _ToScore(*data.scaled(arrays, scale=scale), rows, arrays.target_names, arrays.targets)

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from src.commands import command
 from src.config import Config
 from src.groups import TARGETS
 
@@ -21,7 +22,7 @@ _CONF = Path(__file__).parent.parent / "conf"
 _ALSO = {"learning_rate": "lr", "wd": "weight_decay", "gpus": "devices", "hidden_size": "hidden_dim"}
 """What other libraries call a key, where no spelling is near."""
 ENTRY = Path(sys.argv[0]).stem if (_CONF / f"{Path(sys.argv[0]).stem}.yaml").is_file() else "train"
-COMMAND = f"python -m src.{ENTRY}"
+COMMAND = command(ENTRY)
 GROUPS = [*sorted(path.name for path in _CONF.iterdir() if path.is_dir() and path.name != "hydra"), "experiment"]
 
 

@@ -1,7 +1,5 @@
 """What a person sees when a run or a sweep has ended: what came out, where it lies, what to type next."""
 
-import shlex
-import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,20 +8,17 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.again import score, sweep_around, train_again
+from src.commands import command, which_python
 from src.config import Objective
 from src.data.split import SPLITS
-from src.metric_names import MetricName, measured, split_of
-from src.naming import without_seed
-from src.ranking import BOOKKEEPING, Setting, best_trial, ranked, shown, spread
+from src.metric_names import MetricName, measured
+from src.places import place, short
+from src.ranking import Setting, best_trial, ranked, shown, spread
 from src.record import Record
 
 SHOWN = 10  # settings of a sweep
 _LEAST_WANTED = ("95 % interval", "time", "test/r2")  # of the columns of a table that does not fit
-
-
-def short(folder: Path) -> Path:
-    """The folder as a user would type it: relative to where they stand, if it lies below."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
 
 
 def metric_rows(metrics: Mapping[str, float | None]) -> list[list[str]]:
@@ -48,22 +43,16 @@ def metrics_table(metrics: Mapping[str, float | None], title: str, width: int) -
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    seconds, folder = record.timing["seconds"], short(folder)
+    seconds = record.timing["seconds"]
     title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
     console.print(metrics_table(measured(record.metrics), title, console.width))
-    upload = f"python -m src.sync {folder}"
+    last = record.wandb.get("url") or command("train", "--help")
     next_commands = [
-        *([_evaluate(record, folder)] if record.checkpoint else []),
-        "python -m src.train -m optimizer.lr=1e-4,1e-3,1e-2 seed='range(16)'",
-        upload if record.wandb.get("mode") == "offline" else record.wandb.get("url") or "python -m src.train --help",
+        *([score(folder, record)] if record.checkpoint else []),
+        sweep_around(folder, record),
+        command("sync", place(folder)) if record.wandb.get("mode") == "offline" else last,
     ]
     next_steps(folder, next_commands, console)
-
-
-def _evaluate(record: Record, folder: Path) -> str:
-    """What scores a run: its test split, or where it has none its train split."""
-    split = [] if "test" in map(split_of, record.metrics) else ["split=train"]
-    return shlex.join(["python", "-m", "src.evaluate", f"run={folder}", *split])
 
 
 def sweep_summary(
@@ -90,7 +79,7 @@ def sweep_summary(
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
     commands = []
     if best := best_trial(settings[0], objective) if settings else None:
-        commands = [train_again(best.overrides), _evaluate(best, short(folder) / best.key)]
+        commands = [train_again(folder / best.key, best), score(folder / best.key, best)]
     next_steps(folder, [*more, *commands], console, page)
 
 
@@ -130,13 +119,6 @@ def printable(text: str, keep: str = "") -> str:
     return "".join(letter if letter.isprintable() or letter in keep else "�" for letter in text)
 
 
-def train_again(overrides: Sequence[str]) -> str:
-    """The command for one run with a setting, as it can be pasted into a shell."""
-    found = [word for word in sys.argv[1:] if word.startswith(("hydra.searchpath=", "--config-dir="))]
-    chosen = [text for text in without_seed(overrides) if not BOOKKEEPING.match(text)]
-    return shlex.join(["python", "-m", "src.train", *found, *chosen])
-
-
 def fitted(title: str, rows: Sequence[Sequence[str]], width: int, num_texts: int = 1) -> Table:
     """Rows as a table that fits a terminal: no number is cut.
 
@@ -150,24 +132,24 @@ def fitted(title: str, rows: Sequence[Sequence[str]], width: int, num_texts: int
     """
     for name in _LEAST_WANTED:
         if name in rows[0] and sum(_widths(rows, num_texts, words=True)) + len(rows[0]) > width:
-            place = rows[0].index(name)
-            rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+            at = rows[0].index(name)
+            rows = [[*row[:at], *row[at + 1 :]] for row in rows]
     is_wide = sum(_widths(rows, num_texts, words=False)) + 3 * len(rows[0]) + 1 <= width
     table = Table(title=Text(title, style="bold"), title_justify="left", title_style="bold")  # a name is no markup
     if not is_wide:
         table.box, table.padding, table.pad_edge = None, (0, 1, 0, 0), False
     least = _widths(rows, num_texts, words=not is_wide)
-    for place, name in enumerate(rows[0]):
-        is_text = place < num_texts
+    for number, name in enumerate(rows[0]):
+        is_text = number < num_texts
         table.add_column(
             Text(printable(name)),
             justify="left" if is_text else "right",
             overflow="fold",
             no_wrap=is_wide and not is_text,
-            min_width=least[place],
+            min_width=least[number],
         )
     for row in rows[1:]:
-        cells = [printable(cell, keep="" if place < num_texts else "\n") for place, cell in enumerate(row)]
+        cells = [printable(cell, keep="" if number < num_texts else "\n") for number, cell in enumerate(row)]
         table.add_row(*map(Text, cells))
     return table
 
@@ -175,17 +157,20 @@ def fitted(title: str, rows: Sequence[Sequence[str]], width: int, num_texts: int
 def _widths(rows: Sequence[Sequence[str]], num_texts: int, words: bool) -> list[int]:
     """What each column takes at least: a text a few letters, numbers their longest word or line."""
     found = []
-    for place, column in enumerate(zip(*rows, strict=True)):
+    for number, column in enumerate(zip(*rows, strict=True)):
         parts = [part for cell in column for part in (cell.split() if words else cell.split("\n"))]
-        found.append((6 if words else 12) if place < num_texts else max(map(len, parts), default=0))
+        found.append((6 if words else 12) if number < num_texts else max(map(len, parts), default=0))
     return found
 
 
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
     """Where a run or a sweep lies, and what to type next."""
-    folder = short(folder)
-    console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    lines = ["", str(short(folder))]
     if page is not None:
-        console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
+        lines.append(f"report: {short(page)}")
+    if commands and (python := which_python()):
+        lines.append(f"python is {python}")
     if commands:
-        console.print("next:", *commands, sep="\n  ", soft_wrap=True, highlight=False, markup=False)
+        lines += ["next:", *(f"  {text}" for text in commands)]
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)  # what is markup or an emoji to rich is a folder's name

@@ -1,6 +1,7 @@
 """Uploads every W&B log that has not been uploaded: `python -m src.sync [folders] [limit=<seconds>]`."""
 
 import logging
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -8,17 +9,27 @@ from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
+from rich.text import Text
 
 from src import record as records
+from src.arguments import Arguments
 from src.errors import ConfigError, die
 from src.online import NO_KEY
 from src.output import keep_going
+from src.places import existing, here, short
 from src.provenance import is_alive
 from src.tracking import placed
 from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
 
 log = logging.getLogger(__name__)
+_ARGUMENTS = Arguments(
+    "sync",
+    "Uploads every W&B log that has not been uploaded. It asks nothing, and can be run again.",
+    "folders that hold runs (outputs)",
+    {"limit": "seconds for all of it (3600)"},
+    "outputs",
+)
 _PATIENCE = 600.0  # seconds for one log and its artifacts
 _LIMIT = 3600.0  # seconds for all of it; a server that stops answering ends it much earlier
 
@@ -82,31 +93,25 @@ def _tell_place(folder: Path, run: Path, outcome: Outcome) -> None:
 
 
 def _asked(words: Sequence[str]) -> tuple[list[Path], float]:
-    limit = _LIMIT
-    folders = []
-    for word in words:
-        if word.startswith("limit="):
-            limit = _seconds(word)
-        elif Path(word).is_dir():
-            folders.append(Path(word))
-        else:
-            raise ConfigError("sync takes folders that hold runs", word, "python -m src.sync outputs")
-    if not words and not Path("outputs").is_dir():
-        raise ConfigError("there is no outputs folder here", str(Path.cwd()), "python -m src.sync <folder>")
-    return folders or [Path("outputs")], limit
+    folders, settings, _ = _ARGUMENTS.read(words)
+    if not folders and not Path("outputs").is_dir():
+        raise ConfigError("there is no outputs folder here", str(here()), "python -m src.sync <folder>")
+    law = "sync takes folders that hold runs"
+    found = [existing(word, law, _ARGUMENTS.again) for word in folders or ["outputs"]]
+    return found, _seconds(settings.get("limit", str(_LIMIT)))
 
 
-def _seconds(word: str) -> float:
+def _seconds(text: str) -> float:
     with suppress(ValueError):
-        if (seconds := float(word.partition("=")[2])) > 0:
+        if 0 < (seconds := float(text)) < math.inf:
             return seconds
-    raise ConfigError("limit is a number of seconds above 0", word, f"limit={_LIMIT:g}")
+    raise ConfigError("limit is a number of seconds above 0", f"limit={text}", f"limit={_LIMIT:g}")
 
 
 def _say(uploaded: int, there: int, busy: int, outcome: Outcome) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for run in outcome.left[:10]:
-        console.print(f"left: {os.path.relpath(run)}", markup=False)
+        console.print(Text(f"left: {short(run)}"))
     if len(outcome.left) > 10:
         console.print(f"left: and {len(outcome.left) - 10} more")
     still = f", {busy} still being trained" if busy else ""

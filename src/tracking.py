@@ -5,18 +5,18 @@ log while it grows and uploads it (`src.upload`). wandb, half a second, is impor
 """
 
 import logging
-import os
 import re
 import secrets
-import shlex
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
+from src.commands import command
 from src.config import Tracking
 from src.lean_wandb import LEAN, bring_wandb_here, prepare, write_within
+from src.places import place
 from src.suggest import known_keys
 from src.tracking_laws import LONGEST
 from src.upload import Outcome, Upload, uploads
@@ -193,7 +193,7 @@ def say_what_is_left(outcome: Outcome, folder: Path) -> None:
     """The one warning about an upload: what happened, and what to type later."""
     if outcome.left:
         runs = f"{len(outcome.left)} runs are" if len(outcome.left) > 1 else "the run is"
-        later = f"python -m src.sync {shlex.quote(os.path.relpath(folder))}"
+        later = command("sync", place(folder))
         log.warning("W&B: %s; %s whole on disk, upload later with: %s", outcome.problem, runs, later)
 
 

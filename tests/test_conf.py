@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from src.check import check
-from src.naming import EXPERIMENTS
+from src.experiments import EXPERIMENTS
 from tests.conftest import ROOT, composed
 
 FILES = sorted(path for path in (ROOT / "conf").glob("*/**/*.yaml") if path.parent.name != "help")

@@ -124,6 +124,8 @@ COMMAND_LINE = [
     ("optimizer.lr=1 -m seed=1,2", "-m come before or after", "try: python -m src.train -m optimizer.lr=1 seed=1,2"),
     ("optimizer.lr=1e-4,1e-3", "asked for with -m", "try: python -m src.train -m optimizer.lr=1e-4,1e-3"),
     ("'seed=range(3)'", "asked for with -m", "try: python -m src.train -m 'seed=range(3)'"),
+    ("resume=nosuch", "resume must be the folder of a run", "got: there is no such folder: nosuch"),
+    ("good.csv", "are given by a key", "try: python -m src.train data=table data.path=good.csv"),
     ("--lr 0.1", "written key=value, without dashes", "try: optimizer.lr=0.1"),
     ("--epochs", "written key=value, without dashes", "try: trainer.max_epochs="),
     ("--experiment=foo", "written key=value, without dashes", "try: experiment=foo"),

@@ -33,11 +33,14 @@ from unicodedata import normalize
 
 import polars as pl
 
+from src.commands import in_shell
 from src.data.marks import Marks
 from src.data.meaning import read_columns
 from src.data.numerals import Style
 from src.data.text import read_text
 from src.errors import ConfigError
+from src.overrides import written
+from src.places import from_here, place
 from src.suggest import closest, setting
 
 TEXT_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
@@ -132,7 +135,7 @@ def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
 
 
 def _file(path: str) -> Path:
-    file = Path(os.path.abspath(os.path.expanduser(path)))
+    file = Path(os.path.abspath(from_here(path)))
     kinds = TEXT_FILES + PARQUET_FILES
     if not os.path.isfile(file):
         is_folder = os.path.isdir(file)
@@ -140,12 +143,12 @@ def _file(path: str) -> Path:
         tables = [found.name for kind in kinds for found in sorted(folder.glob(f"*{kind}"))]
         near = tables[:1] if is_folder else get_close_matches(file.name, tables, n=1)
         law = "data.path must be a file, not a folder" if is_folder else "data.path must be a file that exists"
-        remedy = setting("data.path", str(folder / near[0])) if near else "data.path=…   (a .csv or .parquet)"
+        remedy = in_shell(written("data.path", str(folder / near[0]))) if near else "data.path=…   (a .csv or .parquet)"
         raise ConfigError(law, path, remedy)
     if not file.name.lower().endswith(kinds):
         raise ConfigError(f"data.path must end in {', '.join(kinds)}", path, "save the table as CSV or Parquet")
     if not os.access(file, os.R_OK):
-        raise ConfigError("data.path must be a file that you may read", path, f"chmod u+r {path}")
+        raise ConfigError("data.path must be a file that you may read", path, in_shell("chmod", "u+r", place(file)))
     if file.stat().st_size == 0:
         raise ConfigError("data.path must hold a table: the file is empty", path, _REFILL)
     return file

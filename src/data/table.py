@@ -8,11 +8,13 @@ from typing import Any, Unpack
 import numpy as np
 import polars as pl
 
+from src.commands import command
 from src.data.base import Arrays, Common, Scale, TabularData
 from src.data.encoding import Encoding, encode, feature_names, measure
 from src.data.frame import Frame, read_rows, read_table
 from src.data.new_file import read_as_trained, unknown_note
 from src.errors import ConfigError
+from src.overrides import written
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +114,8 @@ class Table(TabularData):
         """Of the file that is split: drawn anew from another one, rows that were trained on would be tested."""
         if None not in (digest, self._digest) and digest != self._digest:
             law = "data.path must hold the file that the run was trained on: its splits are drawn from it"
-            remedy = (
-                f"put it back, or train again, or python -m src.evaluate run=… data.path={self.path}   (as new data)"
-            )
+            score = command("evaluate", "run=…", written("data.path", self.path))
+            remedy = f"put it back, or train again, or {score}   (as new data)"
             raise ConfigError(law, f"{self.path} has changed", remedy)
         self._digest = digest or self._digest
 

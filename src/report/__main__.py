@@ -5,36 +5,46 @@ from pathlib import Path
 
 from rich.console import Console
 
+from src.arguments import Arguments
+from src.commands import in_shell
 from src.errors import ConfigError, die
 from src.output import keep_going
-from src.report.terminal import show
-from src.report.write import write_report
+from src.places import existing, from_here
 
-_USE = "python -m src.report outputs/sweeps/<sweep>"
+_ARGUMENTS = Arguments(
+    "report",
+    "Prints the best settings of a sweep, and writes a page and tables beside its records; of several, side by side.",
+    "the folder of a run or a sweep, or several",
+    {"output": "the folder that the page and the tables go to"},
+    "outputs/sweeps/<sweep>",
+)
 
 
 def main() -> None:
     """Prints the best settings and writes the page and the table beside the records."""
     keep_going()
     try:
-        folders, output = _words(sys.argv[1:])
+        folders, output = _asked(sys.argv[1:])
+        from src.report.terminal import show  # what is asked for is there
+        from src.report.write import write_report
+
         try:
             report = write_report(folders, output)
         except OSError as error:
-            raise ConfigError(f"the report cannot be written: {error}", remedy=f"{_USE} output=/tmp/report") from error
+            remedy = f"{_ARGUMENTS.example} output=/tmp/report"
+            raise ConfigError(f"the report cannot be written: {error}", remedy=remedy) from error
         show(report, Console())
     except ConfigError as error:
         die(error)
 
 
-def _words(words: list[str]) -> tuple[list[Path], Path | None]:
-    outputs = [word.removeprefix("output=") for word in words if word.startswith("output=")]
-    folders = [word for word in words if not word.startswith("output=")]
-    if flag := next((word for word in folders if word.startswith("-")), None):
-        raise ConfigError("report takes folders, and output=<folder>", flag, _USE)
-    if not folders:
-        raise ConfigError("report takes the folder of a run or a sweep", " ".join(words), _USE)
-    return [Path(word) for word in folders], Path(outputs[-1]) if outputs and outputs[-1] else None
+def _asked(argv: list[str]) -> tuple[list[Path], Path | None]:
+    words, settings, _ = _ARGUMENTS.read(argv)
+    law = "report takes the folder of a run or a sweep"
+    if not words:
+        raise ConfigError(law, in_shell(*argv), _ARGUMENTS.example)
+    output = from_here(settings["output"]) if "output" in settings else None
+    return [existing(word, law, _ARGUMENTS.again) for word in words], output
 
 
 if __name__ == "__main__":

@@ -5,10 +5,11 @@ from rich.table import Table
 from rich.text import Text
 
 from src.metric_names import measured
+from src.places import short
 from src.report.content import duration, left_out, state_counts, time_taken
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, fitted, metrics_table, printable, settings_table, short
+from src.summary import SHOWN, fitted, metrics_table, printable, settings_table
 
 
 def show(report: Report, console: Console) -> None:
@@ -31,7 +32,7 @@ def show(report: Report, console: Console) -> None:
     for note in filter(None, map(left_out, report.sweeps)):
         console.print(Text(printable(note)), highlight=False)
     for path in (report.page, *report.table_files):
-        console.print(str(short(path)), soft_wrap=True, highlight=False, markup=False)
+        console.print(Text(str(short(path))), soft_wrap=True)
 
 
 def _title(sweep: Sweep) -> str:

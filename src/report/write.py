@@ -40,9 +40,9 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Report:
         ConfigError: where a folder is neither a run's nor a sweep's.
         OSError: where the files cannot be written.
     """
+    sweeps = read_folders(folders)
     from src.report.page import render  # plotly is slow to import
 
-    sweeps = read_folders(folders)
     place = (output or folders[0]).resolve()
     page, csv, parquet = (place / name for name in _names(len(sweeps) > 1))
     table = trial_table(sweeps, place)

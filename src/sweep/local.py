@@ -3,7 +3,6 @@
 import errno
 import logging
 import math
-import shlex
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,12 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, 
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
+from src.commands import command
 from src.errors import ConfigError, die
 from src.imports import heavy_imports
 from src.lean_wandb import prepare
+from src.places import place, short
 from src.record import Record
-from src.summary import short
 from src.sweep.folder import check_folders, earlier_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
@@ -55,7 +55,7 @@ class LocalLauncher(BasicLauncher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         sweep = Path(str(self.config.hydra.sweep.dir))
-        resume = f"python -m src.resume {shlex.quote(str(short(sweep)))}"
+        resume = command("resume", place(sweep))
         try:
             _check("stack_size", self.stack_size, "trials")
             _check("workers", self.workers, "processes")
@@ -75,6 +75,8 @@ class LocalLauncher(BasicLauncher):
         assert self.config is not None
         check_folders(jobs)
         changes = write_sweep(sweep, jobs, is_whole=self.part_of is None)
+        if self.config.hydra.job.chdir:
+            changes.append("hydra.job.chdir: trials share processes, and train where the sweep was typed")
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial

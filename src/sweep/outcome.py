@@ -5,16 +5,19 @@ from typing import Any
 
 import optuna
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from src.again import starts_sweeps, words_of
+from src.commands import command
+from src.experiments import from_anywhere
+from src.overrides import parse, written
+from src.places import place
 from src.ranking import BOOKKEEPING, mean_costs, rounded
 from src.record import replace_file
 from src.suggest import GROUPS
-from src.summary import short
 from src.sweep.search import Search
 from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
@@ -40,24 +43,36 @@ def say_what_came_out(search: Search) -> None:
             key=lambda pair: (objective.sign * (pair[1].values or [0])[0], mean_costs(pair[0].records, objective)[1]),
         )
         path = search.folder / "best.yaml"
-        command = f"python -m src.train experiment={short(path.with_suffix(''))}"
-        replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))
-        commands = [command]
+        overrides, trial = [*search.space.fixed, *best.overrides], best.folders[0]
+        left_out = [text for text in overrides if text[0] == "~" and not _is_group(text)]
+        chosen = written("experiment", place(path.with_suffix("")))
+        commands = [command("train", *words_of(trial), chosen, *left_out)]
+        replace_file(path, _as_experiment(overrides, commands[0], starts_sweeps(trial)))
     end_sweep(search.folder, search.cfg, own, search.anything_new, commands)
 
 
-def _as_experiment(overrides: Sequence[str], command: str) -> str:
-    """Overrides as a config that `experiment=` takes: groups are chosen, values are set."""
+def _as_experiment(overrides: Sequence[str], command: str, is_one_run: bool) -> str:
+    """Overrides as a config that `experiment=` takes: groups are chosen, values are set.
+
+    Args:
+        overrides: as they were typed.
+        command: that takes it.
+        is_one_run: whether it has to say so, since an experiment that it is made from asks for a sweep.
+    """
     defaults: list[Any] = []
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = {"hydra": {"mode": "RUN"}} if is_one_run else {}
     for text in overrides:
-        override = OverridesParser.create().parse_override(text)
+        override = parse(text)
         key = override.key_or_group
-        if BOOKKEEPING.match(text) or key == "seed" or override.is_delete():
+        if BOOKKEEPING.match(text) or key == "seed":
             continue
-        if key == "experiment":
-            defaults.append(f"/experiment/{override.value()}")
-        elif key in GROUPS or "/" in key:
+        if override.is_delete():
+            defaults += [{f"override /{key}": None}] if _is_group(text) else []
+        elif key == "experiment":
+            chosen = override.value()
+            names = chosen if isinstance(chosen, list) else [chosen]
+            defaults += [f"/experiment/{from_anywhere(str(name))}" for name in names]
+        elif _is_group(text):
             defaults.append({f"override /{key}": override.value()})
         else:
             *groups, leaf = key.split(".")
@@ -68,6 +83,11 @@ def _as_experiment(overrides: Sequence[str], command: str) -> str:
     defaults.sort(key=lambda entry: isinstance(entry, dict))  # Hydra has overrides at the end of a list alone
     config = ({"defaults": [*defaults, "_self_"]} if defaults else {}) | values
     return f"# @package _global_\n# {command}\n{yaml.safe_dump(config, sort_keys=False, allow_unicode=True)}"
+
+
+def _is_group(text: str) -> bool:
+    key = parse(text).key_or_group
+    return key in GROUPS or "/" in key
 
 
 def _importances(search: Search) -> Table | None:

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
+from src.commands import command
 from src.config import Config
+from src.places import place
 from src.ranking import Setting, ranked
 from src.record import Record
 from src.signals import stoppable
-from src.summary import short, sweep_summary
+from src.summary import sweep_summary
 from src.sweep.folder import sole_owner
 from src.sweep_tracking import settle, track_sweep
 from src.upload import Upload, shared_upload
@@ -88,5 +90,5 @@ def _report(sweep: Path) -> "Report | None":
         return write_report([sweep])
     except Exception as error:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
-        log.warning(f"the report was not written: {reason}; python -m src.report {short(sweep)}")
+        log.warning(f"the report was not written: {reason}; {command('report', place(sweep))}")
         return None

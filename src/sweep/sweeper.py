@@ -5,7 +5,6 @@ every start, and a batch is asked for anew from the same seed: what a kill cut o
 """
 
 import re
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +16,12 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from src.check import into_schema
+from src.commands import command
 from src.config import Config
 from src.errors import ConfigError, die
 from src.laws import METRICS
+from src.places import place
 from src.suggest import closest
-from src.summary import short
 from src.sweep.folder import forget_sweep
 from src.sweep.jobs import compose_jobs
 from src.sweep.options import Options
@@ -61,7 +61,7 @@ class OptunaSweeper(Sweeper):
         setup_globals()
         configure_log(self._config.hydra.hydra_logging, self._config.hydra.verbose)
         folder = Path(str(self._config.hydra.sweep.dir))
-        resume = f"python -m src.resume {shlex.quote(str(short(folder)))}"
+        resume = command("resume", place(folder))
         try:
             search = self._search(arguments, folder)
             with session(folder, resume):

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from src.overrides import parse
 from src.record import read, read_history
 from tests.conftest import composed
 from tests.sweep.commands import BROKEN_TORCH, SHORT, Done, bring_nets, command, contents, quick, records_of
@@ -277,6 +278,10 @@ def test_sweep_lies_where_hydra_says_and_goes_on_from_there(tmp_path: Path) -> N
     resumed = command(tmp_path.parent, str(sweep), module="src.resume")
     assert resumed.returncode == 0, resumed.stderr
     assert "2 of them ended before" in resumed.stdout
+    (score,) = [line for line in resumed.stdout.splitlines() if "src.evaluate" in line]
+    scored = parse(shlex.split(score)[-1]).value()
+    assert (tmp_path.parent / str(scored)).parent == sweep, "from where that was typed"
+    assert not Path(str(scored)).is_absolute()
     assert contents(sweep) == before
 
 
