@@ -19,6 +19,7 @@ import numpy as np
 _NEWLINE, _QUOTE, _RETURN = b'\n"\r'
 _CHUNK = 1 << 20
 RETURN = "a carriage return in the middle of the line"
+_WRITTEN = {b'\\"': b'""', b"\\\\": b"\\"}  # \N stays: a missing value in MySQL and PostgreSQL
 _DOUBLE = 'write a quote inside a cell twice, and the cell in quotes: "a 2"" pipe"'
 
 
@@ -104,8 +105,14 @@ def _readings(text: bytes) -> list[bytes]:
     """The text as it is, and with its backslashes resolved if all of them stand before what they could escape."""
     if b"\\" not in text or re.search(rb'(?<!\\)(\\\\)*\\([^\\"N]|\Z)', text):
         return [text]
-    written = {b'\\"': b'""', b"\\\\": b"\\", b"\\N": b"\\N"}  # \N is a missing value in MySQL and PostgreSQL
-    resolved = re.sub(rb'\\[\\"N]', lambda found: written[found[0]], text)
+    is_open = False
+    parts = []
+    for part in re.split(rb'("|\\[\\"N])', text):
+        if part == b'\\"' and not is_open:
+            return [text]  # outside quotes a quote needs no backslash: this is no such writing
+        is_open ^= part == b'"'
+        parts.append(_WRITTEN.get(part, part))
+    resolved = b"".join(parts)
     return [text] if resolved == text else [text, resolved]
 
 
@@ -143,7 +150,7 @@ def _fit(text: bytes, separator: bytes) -> Layout:
     if b'"' in text and rows.num_records < text.count(b"\n"):
         _check_long_records(text, separator, rows)
     header = text[: rows.header_end]
-    if b"\\" + separator in header or (rows.width == 1 and b"\\\n" in text):
+    if b"\\" + separator in header or (b"\\\n" in text and (rows.width == 1 or b"\\\n\n" in text)):
         raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     extra = rows.width - rows.num_names
     if extra < 0 and not header.endswith(separator * -extra):

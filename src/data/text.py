@@ -11,7 +11,7 @@
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -40,7 +40,7 @@ def read_text(file: Path) -> pl.DataFrame:
         layout = layout_of(text, separators, is_tsv=file.name.lower().endswith((".tsv", ".tsv.gz")))
         del text
         table = _cells(layout)
-        _check_comments(layout, comment, table.row(0))
+        _check_comments(layout, comment, table)
         return _named(table, layout)
     except Fault as fault:
         remedy = filtered(file, r"tr -s '\r' '\n'") if str(fault) == RETURN else fault.remedy
@@ -79,18 +79,20 @@ def _cells(layout: Layout) -> pl.DataFrame:
     return table
 
 
-def _check_comments(layout: Layout, comment: bytes, header: Sequence[str | None]) -> None:
+def _check_comments(layout: Layout, comment: bytes, table: pl.DataFrame) -> None:
     """A header must not hide behind a `#`, nor a row, nor a second file behind a byte order mark."""
     num_cells = comment.count(layout.separator.encode()) + 1
-    if 1 < layout.num_columns == num_cells and any(re.fullmatch(_NUMBER, name or "") for name in header):
+    if 1 < layout.num_columns == num_cells and any(re.fullmatch(_NUMBER, name or "") for name in table.row(0)):
         told = "the line above begins with # and could be the header"
         raise Fault(layout.text, 0, told, "take the # away, or write the names of the columns below it")
     if place := next(_lines_that_begin(BOM_UTF8, layout.text), None):
         raise Fault(layout.text, place, "a second file begins here", "take out this line, its header")
-    places = list(_lines_that_begin(b"#", layout.text))
-    if places and len(places) < layout.num_records - 1 - layout.text.count(b"\n\n"):
-        remedy = 'take out the line; where # belongs to the cell, write it in quotes: "#1"'
-        raise Fault(layout.text, places[0], "a comment below the header, or a cell that begins with #", remedy)
+    if place := next(_lines_that_begin(b"#", layout.text), None):
+        first = table[1:].to_series().drop_nulls()
+        others = first.filter(~first.str.starts_with("#"))
+        if comment or (len(others) and others.str.contains(f"^{_NUMBER}$").all()):
+            remedy = 'take out the line; where # belongs to the cell, write it in quotes: "#1"'
+            raise Fault(layout.text, place, "a comment below the header, or a cell that begins with #", remedy)
 
 
 def _lines_that_begin(sign: bytes, text: bytes) -> Iterator[int]:
