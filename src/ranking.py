@@ -123,11 +123,12 @@ def rounded(value: str) -> str:
         return value
 
 
-def leaves(keys: Iterable[str]) -> dict[str, str]:
-    """Each key's last part, or the whole key where two would be called the same."""
+def leaves(keys: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
+    """Each key's last part, or the whole key where two, or one and a name that is taken, would be called the same."""
     whole = dict.fromkeys(keys)
-    taken = Counter(key.rpartition(".")[2] for key in {*whole, "seed"})
-    return {key: key.rpartition(".")[2] if taken[key.rpartition(".")[2]] == 1 else key for key in whole}
+    last = {key: key.rpartition(".")[2] for key in {*whole, "seed", *taken}}
+    counts = Counter(leaf.casefold() for leaf in last.values())
+    return {key: last[key] if counts[last[key].casefold()] == 1 else key for key in whole}
 
 
 def best_trial(setting: Setting, objective: Objective) -> Record | None:

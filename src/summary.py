@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
@@ -16,6 +17,9 @@ from src.metric_names import MetricName, measured
 from src.places import place, short
 from src.ranking import Setting, best_trial, ranked, shown, spread
 from src.record import Record
+
+if TYPE_CHECKING:
+    import polars as pl
 
 SHOWN = 10  # settings of a sweep
 _LEAST_WANTED = ("95 % interval", "time", "test/r2")  # of the columns of a table that does not fit
@@ -43,8 +47,8 @@ def metrics_table(metrics: Mapping[str, float | None], title: str, width: int) -
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    seconds = record.timing["seconds"]
-    title = f"{record.status} in {seconds:.1f} s, best epoch {record.timing['best_epoch']}"
+    taken = duration(time_taken([record]))
+    title = f"{record.status} in {taken}, best epoch {record.timing['best_epoch']}"
     console.print(metrics_table(measured(record.metrics), title, console.width))
     last = record.wandb.get("url") or command("train", "--help")
     next_commands = [
@@ -62,6 +66,7 @@ def sweep_summary(
     console: Console,
     page: Path | None = None,
     more: Sequence[str] = (),
+    importances: "pl.DataFrame | None" = None,
 ) -> None:
     """The end of a sweep: its best settings, each with its mean and standard deviation over seeds.
 
@@ -72,11 +77,14 @@ def sweep_summary(
         console: where it is shown.
         page: the sweep's report, if it was written.
         more: commands to type next, before those that every sweep has.
+        importances: of its parameters, as the report has them.
     """
     settings = ranked(records, objective)
     console.print(settings_table(settings, objective.metric, states(records), console.width))
     if len(settings) > SHOWN:
         console.print(f"and {len(settings) - SHOWN} more settings", highlight=False)
+    if importances is not None:
+        console.print(importances_table(importances, objective.metric, console.width))
     commands = []
     if best := best_trial(settings[0], objective) if settings else None:
         commands = [train_again(folder / best.key, best), score(folder / best.key, best)]
@@ -96,6 +104,15 @@ def settings_table(settings: Sequence[Setting], metric: str, title: str, width: 
     return fitted(title, rows, width)
 
 
+def importances_table(importances: "pl.DataFrame", metric: str, width: int) -> Table:
+    """The parameters that matter most, and how much of the objective they explain together."""
+    explained = max(float(importances["explained"][0]), 0)
+    rows = [["parameter", "importance"]]
+    for key, share, _ in importances.head(SHOWN).iter_rows():
+        rows.append([key, f"{share:.2f}"])
+    return fitted(f"what matters for {metric}: {explained:.0%} of its ranks explained", rows, width)
+
+
 def states(records: Sequence[Record]) -> str:
     """How many trials there are and what became of them."""
     return f"{len(records)} trials: {_states(records)}"
@@ -112,6 +129,22 @@ def _count(setting: Setting) -> str:
     count = str(num_trials) if setting.score.num == num_trials else f"{setting.score.num} of {num_trials}"
     others = [trial for trial in setting.trials if trial.status != "finished"]
     return f"{count}\n{_states(others)}" if others else count
+
+
+def time_taken(records: Sequence[Record]) -> float | None:
+    """Seconds from the first start to the last end; None where no trial says when it started."""
+    spans = [span for record in records if (span := record.span)]
+    return (max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds() if spans else None
+
+
+def duration(seconds: float | None) -> str:
+    """Such as `0.3 s`, `4 min 10 s` or `2 h 5 min`."""
+    if seconds is None:
+        return ""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def printable(text: str, keep: str = "") -> str:

@@ -10,9 +10,8 @@ import polars as pl
 
 from src.metric_names import split_of
 from src.ranking import Setting, best_trial, leaves, shown, spread
-from src.record import Record
 from src.report.folders import Sweep
-from src.summary import SHOWN
+from src.summary import SHOWN, duration, time_taken
 
 HOW_IT_COUNTS = (
     "Trials that differ in their seed alone are one setting: mean ± standard deviation over them, and the mean's 95 % "
@@ -106,33 +105,19 @@ def left_out(sweep: Sweep) -> str:
     return f"Left out of {sweep.name}: {num}, whose objective ({others}) cannot be compared with {own}"
 
 
-def time_taken(records: Sequence[Record]) -> float | None:
-    """Seconds from the first start to the last end; None where no trial says when it started."""
-    spans = [span for record in records if (span := record.span)]
-    return (max(end for _, end in spans) - min(start for start, _ in spans)).total_seconds() if spans else None
-
-
-def duration(seconds: float | None) -> str:
-    """Such as `0.3 s`, `4 min 10 s` or `2 h 5 min`."""
-    if seconds is None:
-        return ""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
-
-
 def trial_rows(table: pl.DataFrame, metric: str) -> dict[str, Any]:
     """The trials as the page's script reads them: `columns` (name and kind) and `rows`.
 
     The folder and the W&B run are links; only web addresses are followed.
     """
     own = [name for name in table.columns[: table.columns.index("objective")] if name != "key"]
-    tested = [name for name in table.columns if split_of(name) in ("val", "test") and name != metric]
+    measured = [name for name in table.columns if split_of(name) in ("val", "test") and name not in own]
+    tested = [name for name in measured if name != metric]
     tested.sort(key=lambda name: split_of(name) != "test")
     shown = [*own, "objective", *tested[:5], "seconds"]
     kinds = {name: "number" if table[name].dtype.is_numeric() else "text" for name in shown} | {"status": "status"}
-    names = leaves(own) | {"objective": metric}
+    others = ["folder", "W&B", metric, *(name for name in shown if name not in own)]
+    names = leaves(own, others) | {"objective": metric}
     columns = [{"name": names.get(name, name), "kind": kinds[name]} for name in shown]
     columns.insert(0, {"name": "folder", "kind": "link"})
     folders = table.select("key", "folder").iter_rows()

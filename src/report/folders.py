@@ -10,6 +10,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import yaml
 
 from src import record as records
@@ -17,6 +18,7 @@ from src.config import Objective
 from src.errors import ConfigError
 from src.ranking import Setting, ranked
 from src.record import Record
+from src.report.parameters import Parameter, parameters
 
 
 @dataclass
@@ -58,6 +60,24 @@ class Sweep:
     def settings(self) -> list[Setting]:
         """Its settings, the best first."""
         return ranked(self.records, self.objective)
+
+    @cached_property
+    def parameters(self) -> list[Parameter]:
+        """What differs between its trials, in the order of its settings."""
+        return parameters([record for setting in self.settings for record in setting.trials], self.argv)
+
+    @cached_property
+    def importances(self) -> pl.DataFrame | None:
+        """Of its parameters, see `importance_table`: computed once, for the page and the terminal.
+
+        None below two parameters or `LEAST_TRIALS` trials with an objective.
+        """
+        from src.report.importances import LEAST_TRIALS, importance_table  # plotly and scikit-learn are slow to import
+
+        objectives = [record.objective for setting in self.settings for record in setting.trials]
+        num_known = sum(value is not None for value in objectives)
+        is_enough = len(self.parameters) > 1 and num_known >= LEAST_TRIALS
+        return importance_table(self.parameters, objectives) if is_enough else None
 
     def trial_folder(self, record: Record) -> Path:
         """Where a trial lies."""

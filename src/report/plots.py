@@ -12,7 +12,7 @@ from src.report.curves import curve_table, draw_curves
 from src.report.folders import Sweep
 from src.report.heatmap import draw_heat, heat_table
 from src.report.histories import read_histories
-from src.report.importances import LEAST_TRIALS, draw_importances, importance_table
+from src.report.importances import LEAST_TRIALS, draw_importances
 from src.report.parallel import MOST_LINES, draw_parallel, parallel_table
 from src.report.parameters import Parameter, parameters
 from src.report.run_curves import draw_run_curves, metric_names, run_curve_table
@@ -26,10 +26,10 @@ _MOST_PARAMETERS = 12
 def sweep_plots(sweep: Sweep) -> list[Plot]:
     """All plots of a sweep; what cannot be drawn says why."""
     records = [record for setting in sweep.settings for record in setting.trials]
-    found = parameters(records, sweep.argv)
     objectives = [record.objective for record in records]
     num_known = sum(value is not None for value in objectives)
-    weights, importances = _importances(found, objectives, num_known)
+    weights, importances = _importances(sweep, num_known)
+    found = list(sweep.parameters)
     found.sort(key=lambda parameter: -weights.get(parameter.key, 0))
     plots = [*_curves([sweep]), _parallel(sweep, found)]
     if num_known:
@@ -117,16 +117,13 @@ def _against(parameter: Parameter, records: Sequence[Record], names: Sequence[st
     return Plot(f"against-{parameter.key}", parameter.key, drawn)
 
 
-def _importances(
-    found: Sequence[Parameter], objectives: Sequence[float | None], num_known: int
-) -> tuple[dict[str, float], Plot]:
-    title = "Parameter importances"
-    if len(found) < 2:
+def _importances(sweep: Sweep, num_known: int) -> tuple[dict[str, float], Plot]:
+    title, table = "Parameter importances", sweep.importances
+    if table is None and len(sweep.parameters) < 2:
         return {}, Plot("importances", title, None, "Fewer than two parameters were varied: there is nothing to weigh.")
-    if num_known < LEAST_TRIALS:
+    if table is None:
         note = f"Importances need {LEAST_TRIALS} trials that have an objective; there are {num_known}."
         return {}, Plot("importances", title, None, note)
-    table = importance_table(found, objectives)
     explained = float(table["explained"][0])
     note = (
         "How much worse a random forest guesses the rank of trials that it has not seen when one parameter is shuffled "

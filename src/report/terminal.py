@@ -6,10 +6,19 @@ from rich.text import Text
 
 from src.metric_names import measured
 from src.places import short
-from src.report.content import duration, left_out, state_counts, time_taken
+from src.report.content import left_out, state_counts
 from src.report.folders import Sweep
 from src.report.write import Report
-from src.summary import SHOWN, fitted, metrics_table, printable, settings_table
+from src.summary import (
+    SHOWN,
+    duration,
+    fitted,
+    importances_table,
+    metrics_table,
+    printable,
+    settings_table,
+    time_taken,
+)
 
 
 def show(report: Report, console: Console) -> None:
@@ -25,6 +34,8 @@ def show(report: Report, console: Console) -> None:
             console.print(settings_table(sweep.settings, sweep.objective.metric, title, console.width))
             if len(sweep.settings) > SHOWN:
                 console.print(f"and {len(sweep.settings) - SHOWN} more settings", highlight=False)
+            if sweep.importances is not None:
+                console.print(importances_table(sweep.importances, sweep.objective.metric, console.width))
     unreadable = [f"{sweep.name}/{name}" for sweep in report.sweeps for name in sweep.unreadable]
     if unreadable:
         told = f"no record can be read in {len(unreadable)} of the folders: {printable(', '.join(unreadable[:3]))}"

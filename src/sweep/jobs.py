@@ -77,7 +77,7 @@ def compose_jobs(
             values = copy.deepcopy(_resolved(composed(tuple(overrides))[0]))
         if unknown := [name for name in values if name not in Config.__dataclass_fields__]:
             raise unknown_key(unknown[0])
-        values["sweep"]["name"] = values["sweep"]["name"] or sweep.name
+        values["sweep"]["name"] = values["sweep"]["name"] or sweep.name.strip()
         cfg = check_values(values)
         own_key = key(cfg)
         if own_key in by_key:

@@ -1,11 +1,9 @@
-"""The end of a study: which keys mattered, the best setting, and the file that trains it again."""
+"""The end of a study: the best setting, or the front of several objectives, and the file that trains it again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import optuna
 import yaml
-from optuna.trial import TrialState
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -15,40 +13,37 @@ from src.commands import command
 from src.experiments import from_anywhere
 from src.overrides import parse, written
 from src.places import place
-from src.ranking import BOOKKEEPING, mean_costs, rounded
+from src.ranking import BOOKKEEPING, Setting, Spread, rounded
 from src.record import replace_file
 from src.suggest import GROUPS
 from src.sweep.search import Search
 from src.sweep.session import end_sweep
 from src.sweep.study import Outcome
 
-_FEWEST = 10  # complete trials from which importances can be told
 _SHOWN = 10  # settings of a Pareto front
 
 
 def say_what_came_out(search: Search) -> None:
-    """Prints the best settings and the importance of each key, and writes `best.yaml` where one setting is best."""
-    console = Console()
+    """Prints the best settings, and writes `best.yaml` where one setting is best: the first one of the report."""
     own = {record.key: record for suggestion, _ in search.told for record in suggestion.records}
-    if table := _importances(search):
-        console.print(table)
     if len(search.metrics) > 1:
-        _say_front(search, console)
-    done = [(s, came_out) for s, came_out in search.told if came_out.state == TrialState.COMPLETE]
-    commands = []
-    if done and len(search.metrics) == 1:
-        objective = search.cfg.objective
-        best, _ = min(
-            done,
-            key=lambda pair: (objective.sign * (pair[1].values or [0])[0], mean_costs(pair[0].records, objective)[1]),
-        )
-        path = search.folder / "best.yaml"
-        overrides, trial = [*search.space.fixed, *best.overrides], best.folders[0]
+        _say_front(search, Console())
+    keep_best = _keeper(search) if len(search.metrics) == 1 else None
+    end_sweep(search.folder, search.cfg, own, search.anything_new, keep_best=keep_best)
+
+
+def _keeper(search: Search) -> Callable[[Setting], str]:
+    path = search.folder / "best.yaml"
+
+    def keep(best: Setting) -> str:
+        overrides, trial = best.trials[0].overrides, search.folder / best.trials[0].key
         left_out = [text for text in overrides if text[0] == "~" and not _is_group(text)]
         chosen = written("experiment", place(path.with_suffix("")))
-        commands = [command("train", *words_of(trial), chosen, *left_out)]
-        replace_file(path, _as_experiment(overrides, commands[0], starts_sweeps(trial)))
-    end_sweep(search.folder, search.cfg, own, search.anything_new, commands)
+        again = command("train", *words_of(trial), chosen, *left_out)
+        replace_file(path, _as_experiment(overrides, again, starts_sweeps(trial)))
+        return again
+
+    return keep
 
 
 def _as_experiment(overrides: Sequence[str], command: str, is_one_run: bool) -> str:
@@ -90,23 +85,6 @@ def _is_group(text: str) -> bool:
     return key in GROUPS or "/" in key
 
 
-def _importances(search: Search) -> Table | None:
-    """How much of the first objective's variance each key explains, by Optuna's fANOVA."""
-    done = [trial for trial in search.study.get_trials(deepcopy=False) if trial.state == TrialState.COMPLETE]
-    values = {trial.values[0] for trial in done}
-    if len(done) < _FEWEST or len(search.space.distributions) < 2 or len(values) < 2:
-        return None
-    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=0)
-    shares = optuna.importance.get_param_importances(
-        search.study, evaluator=evaluator, target=lambda trial: trial.values[0]
-    )
-    table = Table("key", title="importance", title_justify="left", title_style="bold")
-    table.add_column(search.metrics[0], justify="right")
-    for key, share in shares.items():
-        table.add_row(Text(key), f"{share:.2f}")
-    return table
-
-
 def _say_front(search: Search, console: Console) -> None:
     """The settings that no other one beats in every objective."""
     numbers = {trial.number for trial in search.study.best_trials}
@@ -129,8 +107,6 @@ def _short(overrides: Sequence[str]) -> str:
 
 
 def _cells(metrics: Sequence[str], came_out: Outcome) -> list[str]:
-    spreads = [came_out.about.get(f"std of {metric}") for metric in metrics]
-    return [
-        f"{value:.5g}" + (f" ± {spread:.2g}" if spread else "")
-        for value, spread in zip(came_out.values or [], spreads, strict=True)
-    ]
+    """As the report shows a mean and a deviation."""
+    deviations = [came_out.about.get(f"std of {metric}") for metric in metrics]
+    return [str(Spread(0, value, std)) for value, std in zip(came_out.values or [], deviations, strict=True)]

@@ -1,7 +1,7 @@
 """What frames a sweep, however often its sweeper launches: one owner, signals, and a common end."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,7 +50,12 @@ def session(sweep: Path, resume: str) -> Iterator[None]:
 
 
 def end_sweep(
-    sweep: Path, cfg: Config, records: Mapping[str, Record], anything_new: bool, more: Sequence[str] = ()
+    sweep: Path,
+    cfg: Config,
+    records: Mapping[str, Record],
+    anything_new: bool,
+    more: Sequence[str] = (),
+    keep_best: Callable[[Setting], str] | None = None,
 ) -> None:
     """Writes the report, says what came out, and ends the tracking; within a session.
 
@@ -60,14 +65,19 @@ def end_sweep(
         records: of the trials that were asked for, by their keys.
         anything_new: whether one of them was trained in this session.
         more: commands to type next.
+        keep_best: writes the best setting down, if all its trials finished, and returns a command to type next.
     """
     report = _report(sweep)
     told = report.sweeps[0].records if report else list(records.values())  # all that lie in the folder
-    sweep_summary(told, cfg.objective, sweep, Console(), report.page if report else None, more)
+    settings = ranked(told, cfg.objective)
+    if keep_best is not None and settings and settings[0].is_whole:
+        more = [*more, keep_best(settings[0])]
+    importances = report.sweeps[0].importances if report else None
+    sweep_summary(told, cfg.objective, sweep, Console(), report.page if report else None, more, importances)
     files = [report.page, report.table_files[0]] if report else []
     try:
         if anything_new and cfg.tracking.mode != "disabled":
-            columns, rows = _table(ranked(told, cfg.objective), cfg.objective.metric)
+            columns, rows = _table(settings, cfg.objective.metric)
             best = dict(zip(columns, rows[0], strict=True)) if rows else {}
             track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
         settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, _open[sweep])

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import fmean, stdev
 from typing import Any
 
 import optuna
@@ -90,7 +90,7 @@ def outcome(suggestion: Suggestion, objective: Objective, metrics: Sequence[str]
     about |= {f"std of {m}": stdev(c) for m, c in zip(metrics, columns, strict=True) if len(c) > 1}
     curves = zip(*(best_so_far(folder, objective) for folder in suggestion.folders), strict=False)
     state = TrialState.PRUNED if "pruned" in states else TrialState.COMPLETE
-    return Outcome(state, [mean(column) for column in columns], [mean(values) for values in curves], about)
+    return Outcome(state, [fmean(column) for column in columns], [fmean(values) for values in curves], about)
 
 
 def directions(metrics: Sequence[str]) -> list[StudyDirection]:

@@ -14,6 +14,7 @@ from src.config import Objective
 from src.errors import ConfigError
 from src.ranking import shown
 from src.record import Record
+from src.report.folders import read_folders
 from src.report.terminal import show
 from src.report.write import Report, write_report
 from src.summary import sweep_summary
@@ -53,6 +54,38 @@ def test_best_setting_its_mean_and_its_interval_are_the_same_everywhere(tmp_path
     page = report.page.read_text()
     assert page.index("lr=0.001 hidden_dim=8") < page.index(f"<dd>{told}</dd>") < page.index(interval)
     assert pl.read_parquet(tmp_path / "sweep" / "table.parquet").equals(report.table)
+
+
+def test_importances_are_the_same_on_the_page_and_in_the_terminal(tmp_path: Path) -> None:
+    report = write_report([grid(tmp_path / "sweep")])
+    drawn = data(report.page, "plot-data")["plots"]["importances"]["data"][0]
+    on_page = {key: f"{share:.2f}" for key, share in zip(drawn["y"], drawn["x"], strict=True)}
+    assert list(on_page) == ["model.hidden_dim", "optimizer.lr"]
+    console = Console(file=io.StringIO(), width=80)
+    (sweep,) = report.sweeps
+    sweep_summary(sweep.records, sweep.objective, tmp_path, console, report.page, importances=sweep.importances)
+    assert isinstance(console.file, io.StringIO)
+    for text in (console.file.getvalue(), printed(report)):
+        for key, share in on_page.items():
+            assert any(re.search(rf" {re.escape(key)} .* {re.escape(share)} ", line) for line in text.splitlines())
+    first, again = sweep.importances, read_folders([tmp_path / "sweep"])[0].importances
+    assert first is not None
+    assert again is not None
+    assert first.equals(again), "no random state decides"
+
+
+def test_no_column_of_the_table_is_written_over_whatever_keys_are_called(tmp_path: Path) -> None:
+    write_sweep(tmp_path / "sweep")
+    for number in range(2):
+        words = [f"{key}={10 * place + number}" for place, key in enumerate(["key", "folder", "folder_", "val/loss"])]
+        metrics = {"val/loss": 0.5, "Status": 9.0}
+        write_trial(tmp_path / "sweep" / f"k{number}", *words, f"a.seconds={number}", objective=0.5, metrics=metrics)
+    table = write_report([tmp_path / "sweep"]).table.sort("key")
+    assert table["key"].to_list() == [folder.rstrip("/") for folder in table["folder"]] == ["k0", "k1"]
+    for column, value in {"key_": 1, "folder__": 11, "folder_": 21, "val/loss_": 31, "Status_": 9}.items():
+        assert table[column][1] == value
+    shown_names = [column["name"] for column in data(tmp_path / "sweep" / "report.html", "trial-data")["columns"]]
+    assert len({*shown_names}) == len(shown_names)
 
 
 def test_table_has_a_row_per_trial_with_typed_settings_and_where_it_lies(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from src.record import Record, read_history
+from src.report.folders import read_folders
 from tests.sweep.commands import bring_nets, command, quick, records_of
 
 SEARCH = ("-m", "hydra/sweeper=optuna", "trainer.accelerator=cpu", "trainer.max_epochs=9")
@@ -110,7 +111,10 @@ def test_best_setting_can_be_pasted_and_taken_as_an_experiment(tmp_path: Path) -
     records = records_of(sweep_of(tmp_path)).values()
     best = min((r for r in records if r.status == "finished"), key=lambda r: r.objective or 9)
     pasted = next(line for line in out.splitlines() if line.startswith("  python -m src.train trainer"))
-    assert "importance" in out
+    importances = read_folders([sweep_of(tmp_path)])[0].importances
+    assert importances is not None
+    for key, share, _ in importances.iter_rows():
+        assert any(f" {key} " in line and f" {share:.2f} " in line for line in out.splitlines()), "as the page has it"
     for number, words in enumerate((pasted.split()[3:], [f"experiment={sweep_of(Path())}/best"])):
         run = command(tmp_path, *words, "tracking=disabled", f"hydra.run.dir=again{number}/run")
         assert run.returncode == 0, run.stderr
