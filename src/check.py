@@ -1,6 +1,5 @@
 """From a composed config to a checked one: every key known, every type and range right, or a `ConfigError`."""
 
-import importlib.util
 import json
 import math
 import os
@@ -15,11 +14,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from src.config import Config
-from src.errors import ConfigError, die
+from src.errors import ConfigError
 from src.groups import TARGETS
 from src.laws import check_together
+from src.overrides import for_shell
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
+from src.targets import check_target
 
+_LONGEST_NAME = 255  # bytes, on every common file system
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
 _BOUNDS = {
     "at_least": (lambda value, bound: value >= bound, "at least"),
@@ -34,18 +36,35 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the config of a single run, and that its folder is free."""
-        # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
-        try:
-            check(config)
-            _check_folder(Path(config.hydra.run.dir))
-        except ConfigError as error:
-            die(error)
+        check(config)
+        folder = _folder(config, "hydra.run.dir")
+        # A run is never written over; the further processes of a DDP run share the folder of the first.
+        if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
+            remedy = f"python -m src.train {for_shell('resume', str(folder))}"
+            raise ConfigError("hydra.run.dir holds a run already", str(folder), remedy)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Checks that a sweep has a folder; its trials are checked by the launcher."""
+        _folder(config, "hydra.sweep.dir")
 
 
-def _check_folder(folder: Path) -> None:
-    """A run is never written over; the further processes of a DDP run share the folder of the first."""
-    if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
-        raise ConfigError("hydra.run.dir holds a run already", str(folder), f"python -m src.train resume={folder}")
+def _folder(config: DictConfig, key: str) -> Path:
+    """A folder that can be made, or is there.
+
+    Raises:
+        ConfigError: where it cannot.
+    """
+    try:
+        folder = Path(str(OmegaConf.select(config, key, throw_on_missing=True)))
+    except OmegaConfBaseException as error:
+        raise _unresolved(key, error, f"{key}=outputs/…") from error
+    for path in (folder, *folder.parents):
+        if len(os.fsencode(path.name)) > _LONGEST_NAME:
+            law = f"{key}: a folder's name has at most {_LONGEST_NAME} bytes"
+            raise ConfigError(law, path.name, f"{key}=outputs/…")
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"{key} must be a folder", f"{path} is a file", f"{key}=outputs/…")
+    return folder
 
 
 def check(cfg: DictConfig) -> Config:
@@ -131,6 +150,17 @@ def into_schema(schema: Any, node: DictConfig, prefix: str) -> DictConfig:
     return base
 
 
+def takes(schema: Any, name: str, value: Any) -> bool:
+    """Whether a key of a schema takes a value."""
+    if name not in {part.name for part in fields(schema)}:
+        return False
+    try:
+        into_schema(schema, OmegaConf.create({name: value}), "")
+    except (ConfigError, OmegaConfBaseException):
+        return False
+    return True
+
+
 def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
     try:
         nested = is_dataclass(field.type) and isinstance(value, DictConfig)
@@ -141,7 +171,7 @@ def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
         if wanted.startswith("a whole number") and isinstance(value, float) and value.is_integer():
             remedy = setting(key, int(value))
         if wanted.startswith("a list") and "numbers" not in wanted and isinstance(value, str | int):
-            remedy = setting(key, f"[{value}]")
+            remedy = setting(key, [value])
         raise ConfigError(f"{key} must be {wanted}", value, remedy) from error
 
 
@@ -154,9 +184,12 @@ def _node(cfg: DictConfig, name: str) -> Any:
         raise ConfigError(f"{name} is missing: it must be given a value", remedy=example(name)) from error
     except OmegaConfBaseException as error:
         key = str(error.full_key or name)
-        problem = str(error).splitlines()[0]
-        law = f"{key} must refer to a key that is there, and have a value that can be worked out"
-        raise ConfigError(law, problem, example(key)) from error
+        raise _unresolved(key, error, example(key)) from error
+
+
+def _unresolved(key: str, error: Exception, remedy: str) -> ConfigError:
+    law = f"{key} must refer to a key that is there, and have a value that can be worked out"
+    return ConfigError(law, str(error).splitlines()[0], remedy)
 
 
 def _mapping(name: str, node: Any) -> DictConfig:
@@ -176,26 +209,8 @@ def _group(name: str, node: Any) -> DictConfig:
     target = node["_target_"]
     if target in TARGETS[name]:
         return DictConfig(OmegaConf.to_container(into_schema(TARGETS[name][target], node, name)))
-    _check_target(name, target)
+    check_target(name, node)
     return node
-
-
-def _check_target(name: str, target: Any) -> None:
-    """A user's own class: its package must be there; the class itself is looked up when the run is built."""
-    module = str(target).rpartition(".")[0]
-    if not module or not _is_there(module):
-        near = closest(str(target), [known for known in TARGETS[name] if known])
-        remedy = f"{name}._target_={near}" if near else f"{example(name)}   (or the package.Class of your own)"
-        raise ConfigError(f"{name}._target_ must name a class that can be imported", target, remedy)
-
-
-def _is_there(module: str) -> bool:
-    """Whether a module of ours, or another's package, is there; find_spec of a dotted name would import its parents."""
-    package, *rest = module.split(".")
-    if package != "src":
-        return importlib.util.find_spec(package) is not None
-    path = Path(__file__).parent.joinpath(*rest)
-    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def _check_field(key: str, node: DictConfig, field: Any) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.check import check
 from src.config import Config
-from src.errors import ConfigError
+from src.errors import ConfigError, carrying
 
 _NOT_IN_KEY = ("tracking", "sweep", "resume", "checkpoint")
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
@@ -51,16 +51,21 @@ def _plain(value: Any) -> Any:
 
 def register() -> None:
     """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
-    OmegaConf.register_new_resolver("key", lambda *, _root_: key(check(_root_)), replace=True)
+    OmegaConf.register_new_resolver("key", _key, replace=True)
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
+    OmegaConf.register_new_resolver("mode", lambda direction: str(direction)[:3], replace=True)
     for path in sorted(EXPERIMENTS.glob("*/config.yaml")):
         _know_experiment(path.parent.name, path)
     for word in sys.argv[1:]:  # a file anywhere else, such as a search's best.yaml
         path = Path(word.removeprefix("experiment=")).with_suffix(".yaml")
         if word.startswith("experiment=") and path.is_file():
             _know_experiment(word.removeprefix("experiment="), path)
+
+
+@carrying
+def _key(*, _root_: DictConfig) -> str:
+    return key(check(_root_))
 
 
 def _know_experiment(name: str, path: Path) -> None:

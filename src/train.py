@@ -10,7 +10,7 @@ from omegaconf import DictConfig
 
 from src import naming, sweep
 from src.check import check
-from src.errors import ConfigError, die, reported
+from src.entry import reported
 from src.imports import heavy_imports
 from src.sweep.pruning import Pruning
 
@@ -23,19 +23,14 @@ def train(cfg: DictConfig) -> float | None:
 
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
-    try:
-        if not one_of_many:
-            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
-        else:  # a trial under a launcher that knows nothing of records
-            prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
-            if (folder / "record.json").is_file():
-                record = resume(folder, quiet=True, prune=prune)
-            else:
-                record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
-    except ConfigError as error:
-        if one_of_many:
-            raise
-        die(error)
+    if not one_of_many:
+        record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
+    else:  # a trial under a launcher that knows nothing of records
+        prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
+        if (folder / "record.json").is_file():
+            record = resume(folder, quiet=True, prune=prune)
+        else:
+            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
     if record.status == "diverged" and not one_of_many:
         raise SystemExit(f"diverged: {record.error}; try a smaller optimizer.lr")
     return record.objective
@@ -46,9 +41,9 @@ train.stackable = True  # type: ignore[attr-defined]
 
 def main() -> None:
     """The command line: `resume=<run folder>` goes on with a run as it was configured, all else is Hydra's."""
-    naming.register()
-    sweep.register()
     with reported():
+        naming.register()
+        sweep.register()
         folder = naming.resumed(sys.argv[1:])
         if folder is None:
             hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
