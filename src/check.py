@@ -2,26 +2,21 @@
 
 import json
 import math
-import os
 import re
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import cache, lru_cache
-from pathlib import Path
 from typing import Any, get_args
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBaseException, ValidationError
 
 from src.config import Config
-from src.errors import ConfigError
+from src.errors import Carried, ConfigError
 from src.groups import TARGETS
 from src.laws import check_together
-from src.overrides import for_shell
-from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
+from src.suggest import GROUPS, closest, example, known_keys, right, setting, unknown_key
 from src.targets import check_target
 
-_LONGEST_NAME = 255  # bytes, on every common file system
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
 _BOUNDS = {
     "at_least": (lambda value, bound: value >= bound, "at least"),
@@ -29,42 +24,6 @@ _BOUNDS = {
     "at_most": (lambda value, bound: value <= bound, "at most"),
     "below": (lambda value, bound: value < bound, "below"),
 }
-
-
-class CheckBeforeRun(Callback):
-    """Hydra callback: a wrong config ends the process before a folder is made or torch is imported."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks the config of a single run, and that its folder is free."""
-        check(config)
-        folder = _folder(config, "hydra.run.dir")
-        # A run is never written over; the further processes of a DDP run share the folder of the first.
-        if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
-            remedy = f"python -m src.train {for_shell('resume', str(folder))}"
-            raise ConfigError("hydra.run.dir holds a run already", str(folder), remedy)
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks that a sweep has a folder; its trials are checked by the launcher."""
-        _folder(config, "hydra.sweep.dir")
-
-
-def _folder(config: DictConfig, key: str) -> Path:
-    """A folder that can be made, or is there.
-
-    Raises:
-        ConfigError: where it cannot.
-    """
-    try:
-        folder = Path(str(OmegaConf.select(config, key, throw_on_missing=True)))
-    except OmegaConfBaseException as error:
-        raise _unresolved(key, error, f"{key}=outputs/…") from error
-    for path in (folder, *folder.parents):
-        if len(os.fsencode(path.name)) > _LONGEST_NAME:
-            law = f"{key}: a folder's name has at most {_LONGEST_NAME} bytes"
-            raise ConfigError(law, path.name, f"{key}=outputs/…")
-        if path.exists() and not path.is_dir():
-            raise ConfigError(f"{key} must be a folder", f"{path} is a file", f"{key}=outputs/…")
-    return folder
 
 
 def check(cfg: DictConfig) -> Config:
@@ -163,6 +122,8 @@ def takes(schema: Any, name: str, value: Any) -> bool:
 
 def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
     try:
+        if field.type is bool and value not in (0, 1, None) and not isinstance(value, str):
+            raise ValidationError("OmegaConf would take any number for true")
         nested = is_dataclass(field.type) and isinstance(value, DictConfig)
         base[field.name] = into_schema(field.type, value, key) if nested else value
     except (ValidationError, ConfigKeyError) as error:
@@ -182,12 +143,18 @@ def _node(cfg: DictConfig, name: str) -> Any:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except MissingMandatoryValue as error:
         raise ConfigError(f"{name} is missing: it must be given a value", remedy=example(name)) from error
+    except Carried as carried:
+        if not isinstance(carried.error, RecursionError):
+            raise
+        law = f"{name}: ${{key:}} stands for all of the config, and cannot be a part of it"
+        raise ConfigError(law, remedy=example(name)) from carried
     except OmegaConfBaseException as error:
         key = str(error.full_key or name)
-        raise _unresolved(key, error, example(key)) from error
+        raise unresolved(key, error, example(key)) from error
 
 
-def _unresolved(key: str, error: Exception, remedy: str) -> ConfigError:
+def unresolved(key: str, error: Exception, remedy: str) -> ConfigError:
+    """The error for an interpolation that leads nowhere."""
     law = f"{key} must refer to a key that is there, and have a value that can be worked out"
     return ConfigError(law, str(error).splitlines()[0], remedy)
 
@@ -198,7 +165,7 @@ def _mapping(name: str, node: Any) -> DictConfig:
     if name in GROUPS:
         raise ConfigError(f"{name} must be chosen", node, example(name))
     keys = [key for key in known_keys() if key.startswith(f"{name}.")]
-    raise ConfigError(f"{name} is not a value: it holds {', '.join(keys)}", node, example(keys[0]))
+    raise ConfigError(f"{name} is not a value: it holds {', '.join(keys)}", node, right(keys[0], str(node)))
 
 
 def _group(name: str, node: Any) -> DictConfig:

@@ -79,7 +79,7 @@ class Composition:
             self.config = self.loader._compose_config_from_defaults_list(defaults, self.repo)
         except (HydraException, OSError, ValueError, OmegaConfBaseException) as error:
             typed = [str(word.input_line) for word in self.words if self._is_group(word)]
-            return ConfigError(first_line(error), shlex.join(typed), traceback_command())
+            return ConfigError(f"this cannot be composed: {first_line(error)}", shlex.join(typed), traceback_command())
         OmegaConf.set_struct(self.config, True)
         return None
 
@@ -90,7 +90,9 @@ class Composition:
                     ConfigLoaderImpl._apply_overrides_to_config([word], self.config)
                 except (HydraException, OmegaConfBaseException) as error:
                     return _of_key(word, self.config, error)
-        return ConfigError(first_line(self.error), shlex.join(sys.argv[1:]), traceback_command())
+        return ConfigError(
+            f"this cannot be composed: {first_line(self.error)}", shlex.join(sys.argv[1:]), traceback_command()
+        )
 
 
 @dataclass
@@ -121,7 +123,7 @@ class _Choice:
         if chosen := suggest.chosen_by(group):
             law = f"{group} is not a group of the chosen {chosen[0]}; {'='.join(chosen)} has it"
             return ConfigError(law, typed, f"{'='.join(chosen)} {typed}")
-        if isinstance(self.error, MissingConfigException | HydraException) and "No match" in str(self.error):
+        if "No match" in str(self.error) and not str(self.error).startswith("In '"):
             return ConfigError(f"{group} is in no list of defaults: it is added with +", typed, f"+{typed}")
         return ConfigError(f"{typed} cannot be composed: {first_line(self.error)}", typed, traceback_command())
 
@@ -171,8 +173,6 @@ def _of_key(word: Override, config: DictConfig, error: Exception) -> ConfigError
         slug = str(value)
         law = "experiment is the name of a folder under experiments/ that has a config.yaml; there is none yet"
         return ConfigError(law, typed, f"experiments/{slug}/config.yaml must be written first")
-    if key.replace(".", "/") in _groups(config):
-        return ConfigError("a group stands behind another with a slash", typed, f"{key.replace('.', '/')}={text}")
     if suggest.has_own_class(group) and not word.is_delete():
         return _of_own_class(word, [name for name in known if name.startswith(f"{group}.")])
     return suggest.unknown_key(key, [name for name in known if name.startswith("hydra.") == key.startswith("hydra.")])
@@ -196,21 +196,12 @@ def _of_own_class(word: Override, known: Sequence[str]) -> ConfigError:
     return ConfigError(law, typed, shlex.quote(f"+{typed}"))
 
 
-def _groups(config: DictConfig) -> list[str]:
-    return [str(group) for group in OmegaConf.select(config, "hydra.runtime.choices") or {}] + [
-        "hydra/sweeper",
-        "hydra/launcher",
-        "hydra/sweeper/sampler",
-        "hydra/sweeper/pruner",
-    ]
-
-
 def _leaves(config: DictConfig, prefix: str = "") -> list[str]:
     """The dotted keys that hold a value."""
     leaves: list[str] = []
     for name in map(str, config):
         node = config._get_node(name)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_interpolation():
+        if isinstance(node, DictConfig) and node and not node._is_none() and not node._is_interpolation():
             leaves += _leaves(node, f"{prefix}{name}.")
         else:
             leaves.append(f"{prefix}{name}")
@@ -251,4 +242,7 @@ def traceback_command() -> str:
 def first_line(error: BaseException) -> str:
     """What an error says, in a line."""
     texts = [str(part).strip() for part in (error, error.__cause__) if part is not None and str(part).strip()]
-    return texts[0].splitlines()[0] if texts else type(error).__name__
+    lines = texts[0].splitlines() if texts else []
+    text = " ".join(lines[: 2 if lines[0].endswith(":") else 1]) if lines else ""
+    is_told = isinstance(error, HydraException | OmegaConfBaseException | OSError)
+    return text if text and is_told else f"{type(error).__name__}: {text}"

@@ -8,7 +8,7 @@ from omegaconf import MISSING, DictConfig
 
 from src.check import into_schema
 from src.entry import reported
-from src.errors import ConfigError
+from src.errors import Carried, ConfigError
 from src.groups import choice
 from src.record import read
 
@@ -33,14 +33,17 @@ class EvaluateConfig:
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
 def evaluate(cfg: DictConfig) -> None:
     """Prints the scores and writes `predictions.csv` in the user's units."""
-    settings = into_schema(EvaluateConfig, cfg, "")
-    folder = Path(settings.run)
-    record = read(folder)
-    if record.checkpoint is None or not (folder / record.checkpoint).is_file():
-        raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
-    from src.scoring import score  # torch is imported here
+    try:
+        settings = into_schema(EvaluateConfig, cfg, "")
+        folder = Path(settings.run)
+        record = read(folder)
+        if record.checkpoint is None or not (folder / record.checkpoint).is_file():
+            raise ConfigError(f"{folder} has no best checkpoint", record.status, "ls outputs/runs")
+        from src.scoring import score  # torch is imported here
 
-    score(folder, record, settings.split, settings.data.path, settings.output)
+        score(folder, record, settings.split, settings.data.path, settings.output)
+    except ConfigError as error:
+        raise Carried(error) from error  # Hydra would print the overrides first
 
 
 if __name__ == "__main__":

@@ -7,9 +7,11 @@ from types import FrameType
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
+from hydra.core.plugins import Plugins
 from hydra.core.utils import configure_log
 from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
@@ -19,7 +21,7 @@ from src.errors import ConfigError
 from src.groups import TARGETS
 from src.suggest import COMMAND, setting
 
-_READS = {configure_log.__code__, Hydra.show_cfg.__code__}
+_READS = {configure_log.__code__, Hydra.show_cfg.__code__, Plugins._instantiate.__code__}
 """Where Hydra takes what was configured at its word."""
 
 
@@ -27,9 +29,11 @@ def explained(error: Exception) -> Exception:
     """A mistake in what was configured as a `ConfigError`; a bug as it is."""
     if isinstance(error, InstantiationException):
         return _unbuildable(error)
-    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
-        return _broken_yaml(error)
     frames = list(_frames(error))
+    for frame in frames:
+        if frame.f_code is OmegaConf.load.__code__:
+            file = frame.f_locals["file_"]
+            return _broken_file(str(getattr(file, "name", file)), error)
     for frame in frames:
         if frame.f_code is ConfigLoaderImpl.load_configuration.__code__:
             known = frame.f_locals
@@ -41,15 +45,12 @@ def explained(error: Exception) -> Exception:
     return error
 
 
-def _broken_yaml(error: MarkedYAMLError) -> ConfigError:
-    mark = error.problem_mark
-    assert mark is not None
-    line = f"line {mark.line + 1}"
-    return ConfigError(
-        f"{mark.name!s} must be right YAML",
-        f"{line}: {error.problem!s}",
-        f"look at {line}, for a colon, a bracket or an indent",
-    )
+def _broken_file(path: str, error: Exception) -> ConfigError:
+    mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+    problem = str(error.problem) if isinstance(error, MarkedYAMLError) else first_line(error)
+    place = f"line {mark.line + 1}" if mark else "the file"
+    remedy = f"look at {place}, for a colon, a bracket or an indent"
+    return ConfigError(f"{path} must be YAML, of keys and values", f"{place}: {problem}", remedy)
 
 
 def _unbuildable(error: InstantiationException) -> Exception:

@@ -97,8 +97,13 @@ def unknown_key(key: str, among: Iterable[str] = ()) -> ConfigError:
 def _of_another_option(key: str, word: str, value: str) -> ConfigError:
     group, option = chosen_by(key)  # type: ignore[misc]
     law = f"{key} is not a key of the chosen {group}; {group}={option} has it"
+    part, _, leaf = key.rpartition(".")
+    if part == "hydra.sweeper.sampler" and leaf in _load("hydra/sweeper/optuna"):
+        key = f"hydra.sweeper.{leaf}"  # the sampler's only by its name
+    others = [f"{group}.{name}" for name, given in _load(f"{group}/{option}").items() if given == "???"]
+    missing = [f"{other}=…" for other in others if other != key and not overrides.typed(other)]
     remedy = right(key, value) if is_known(key) else shlex.quote(f"{key}={value}")
-    return ConfigError(law, word, f"{group}={option} {remedy}")
+    return ConfigError(law, word, " ".join([f"{group}={option}", remedy, *missing]))
 
 
 def chosen_by(key: str) -> tuple[str, str] | None:
@@ -135,14 +140,19 @@ def _offers(name: str, leaf: str) -> bool:
 def nearest_key(key: str, among: Iterable[str] = ()) -> str | None:
     """The key or group that was probably meant; None where none is near."""
     group, _, leaf = key.rpartition(".")
-    return closest(f"{group}.{_ALSO.get(leaf, leaf)}".lstrip("."), [*settable_keys(), *GROUPS, *among])
+    own = [] if key.startswith("hydra.") else [*settable_keys(), *GROUPS]
+    return closest(f"{group}.{_ALSO.get(leaf, leaf)}".lstrip("."), [*own, *among])
 
 
 def meant(key: str) -> str:
     """The key that was probably meant where it is known to be none: `key` itself where that may be one."""
+    return key if may_be(key) else nearest_key(key) or key
+
+
+def may_be(key: str) -> bool:
+    """Whether a key may be in the config, as far as that is known without composing it."""
     group = key.rpartition(".")[0]
-    may_be = is_known(key) or re.match("[+~]|hydra[./]", key) or has_own_class(group)
-    return key if may_be else nearest_key(key) or key
+    return is_known(key) or bool(re.match("[+~]|hydra[./]", key)) or has_own_class(group)
 
 
 def is_known(key: str) -> bool:

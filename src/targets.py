@@ -43,19 +43,23 @@ def check_target(group: str, node: DictConfig) -> None:
     try:
         takes = signature(target)
     except NotThereError as missing:
-        raise _not_there(group, target, [name for name in missing.names if name[:1] != "_"]) from None
+        names = [name for name in missing.names if name[:1] != "_"]
+        raise _not_there(group, target, names, [str(key) for key in node]) from None
     # A scheduler that goes by steps is told how many there are.
     is_plain = "_args_" not in node and not target.endswith(".OneCycleLR")
     if takes is not None and is_plain:
         _check_arguments(group, target, [str(key) for key in node], takes)
 
 
-def _not_there(group: str, target: str, own: Sequence[str] = ()) -> ConfigError:
+def _not_there(group: str, target: str, own: Sequence[str] = (), keys: Sequence[str] = ()) -> ConfigError:
     """Names the class of the same module, or else of the known ones, that is spelled most alike."""
     module, _, name = target.rpartition(".")
     near = next(iter(get_close_matches(name, own, n=1, cutoff=0.6)), None)
     near = f"{module}.{near}" if near else suggest.closest(target, [known for known in TARGETS[group] if known])
-    remedy = f"{group}._target_={near}" if near else f"{suggest.example(group)}   # or the package.Class of your own"
+    takes = signature(near) if near and near not in TARGETS[group] else None
+    extra = [key for key in keys if key[:1] != "_" and key not in takes.names] if takes else []
+    parts = [f"{group}._target_={near}", *(f"~{group}.{key}" for key in extra)]
+    remedy = " ".join(parts) if near else f"{suggest.example(group)}   # or the package.Class of your own"
     return ConfigError(f"{group}._target_ must name a class that can be imported", target, remedy)
 
 
@@ -91,6 +95,8 @@ def _not_taken(group: str, target: str, extra: Sequence[str], free: Sequence[str
         return ConfigError(law, f"{group}.{extra[0]}", " ".join(f"~{group}.{key}" for key in extra))
     word = str(typed[0].input_line)
     near = get_close_matches(typed[0].key_or_group.rpartition(".")[2], free, n=1, cutoff=0.6)
-    others = shlex.join(other for other in sys.argv[1:] if other != word)
+    names = {other.key_or_group for other in typed}
+    untaken = [f"~{group}.{key}" for key in extra if f"{group}.{key}" not in names]
+    others = shlex.join([*(other for other in sys.argv[1:] if other != word), *untaken])
     remedy = shlex.quote(f"+{group}.{near[0]}={word.partition('=')[2]}") if near else f"{suggest.COMMAND} {others}"
     return ConfigError(law, word, remedy)

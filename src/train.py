@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from src import naming, sweep
 from src.check import check
 from src.entry import reported
+from src.errors import Carried, ConfigError
 from src.imports import heavy_imports
 from src.sweep.pruning import Pruning
 
@@ -23,14 +24,19 @@ def train(cfg: DictConfig) -> float | None:
 
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
-    if not one_of_many:
-        record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
-    else:  # a trial under a launcher that knows nothing of records
-        prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
-        if (folder / "record.json").is_file():
-            record = resume(folder, quiet=True, prune=prune)
-        else:
-            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
+    try:
+        if not one_of_many:
+            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task))
+        else:  # a trial under a launcher that knows nothing of records
+            prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
+            if (folder / "record.json").is_file():
+                record = resume(folder, quiet=True, prune=prune)
+            else:
+                record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
+    except ConfigError as error:
+        if one_of_many:
+            raise
+        raise Carried(error) from error  # Hydra would print the overrides first
     if record.status == "diverged" and not one_of_many:
         raise SystemExit(f"diverged: {record.error}; try a smaller optimizer.lr")
     return record.objective

@@ -110,7 +110,9 @@ def _check_flags(line: Line) -> None:
         law = "conf/ is the folder of the configs; a folder of your own is added with --config-dir"
         is_there = Path(flags.config_path).is_dir()
         remedy = f"--config-dir={flags.config_path}"
-        raise ConfigError(law, flags.config_path, shlex.quote(remedy) if is_there else f"{COMMAND} --help")
+        raise ConfigError(
+            law, f"--config-path {flags.config_path}", shlex.quote(remedy) if is_there else f"{COMMAND} --help"
+        )
     if flags.experimental_rerun is not None:
         law = "a run is repeated from what it recorded: --experimental-rerun would run what a pickle says"
         raise ConfigError(law, flags.experimental_rerun, f"{COMMAND} --help")
@@ -146,7 +148,8 @@ def _unreadable(line: Line, place: int) -> ConfigError:
     if not equals or not key.strip(" +~@") or key != key.strip():
         return _no_equals(line, place)
     remedy = next(_remedies(line, place), None)
-    remedy = remedy or (suggest.example(key) if suggest.is_known(key) else f"{COMMAND} --help")
+    key_help = f"{COMMAND} --cfg job   # shows every key"
+    remedy = remedy or (suggest.example(key) if suggest.is_known(key) else key_help)
     law = "a setting is written key=value: brackets and quotes close, and text that holds some is quoted"
     if call := re.fullmatch(rf"({'|'.join(_CALLS)})\(.*\)", value, re.DOTALL):
         law = f"{key}: {_CALLS[call[1]]}"
@@ -158,7 +161,7 @@ def _remedies(line: Line, place: int) -> Iterator[str]:
     key, _, value = line.words[place].partition("=")
     for known, text in _readings(key, value):
         override = overrides.parsed(f"{known}={text}")
-        if override is None or not suggest.fits(known, text):
+        if override is None or not suggest.may_be(known) or not suggest.fits(known, text):
             continue
         if override.is_sweep_override() and not is_sweep(line):
             words = [*line.words[:place], f"{known}={text}", *line.words[place + 1 :]]
@@ -207,12 +210,13 @@ def _no_equals(line: Line, place: int) -> ConfigError:
         return ConfigError(law, got, right(near, value))
     group = next((group for group in GROUPS if word in options(group)), None)
     if group or word in GROUPS:
-        return ConfigError(law, word, f"{group}={word}" if group else suggest.choose(word, after))
+        got = word if group or after not in options(word) else f"{word} {after}"
+        return ConfigError(law, got, f"{group}={word}" if group else suggest.choose(word, after))
     return ConfigError(law, word, help_)
 
 
 def _check_sweep(line: Line) -> None:
-    counts = []
+    counts, largest = [1], ""
     for override in line.overrides:
         word, key = str(override.input_line), override.key_or_group
         if not override.is_sweep_override():
@@ -224,14 +228,17 @@ def _check_sweep(line: Line) -> None:
             both = " ".join(str(other.input_line) for other in line.all_of(key))
             raise ConfigError(f"a sweep over {key} sets it once", both, shlex.quote(word))
         counts.append(_count(override))
+        largest = key if counts[-1] == max(counts) else largest
+        if counts[-1] > _MOST:
+            law = f"{key}: a range has at most {_MOST:,} values; a search takes an interval"
+            raise ConfigError(law, word, suggest.example(key))
         if counts[-1] == 0:
             law = f"{key}: there is nothing in it to try"
             raise ConfigError(law, word, suggest.example(key))
-    if prod(counts) > _MOST and "optuna" not in [override.value() for override in line.all_of("hydra/sweeper")]:
-        law = f"a sweep has at most {_MOST:,} trials; a search tries some of more"
-        raise ConfigError(
-            law, f"{prod(counts):,} trials", f"{COMMAND} -m hydra/sweeper=optuna {shlex.join(line.words)}"
-        )
+    searched = "optuna" in [override.value() for override in line.all_of("hydra/sweeper")]
+    if prod(counts) > _MOST and not searched:
+        law = f"a sweep has at most {_MOST:,} trials; hydra/sweeper=optuna tries some of more"
+        raise ConfigError(law, f"{prod(counts):,} trials", suggest.example(largest))
 
 
 def _count(override: Override) -> int:

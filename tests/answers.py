@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+from hydra._internal.hydra import Hydra
+from hydra.types import RunMode
 
 ROOT = Path(__file__).parent.parent
 
@@ -45,13 +47,22 @@ def _task(cfg: Any) -> None:
     """Takes the place of a training."""
 
 
+def _mode(overrides: list[str]) -> RunMode | None:
+    """What Hydra composes a config for: of these lines, only such settings choose it."""
+    modes = [word.partition("=")[2] for word in overrides if word.startswith("hydra.mode=")]
+    return RunMode[modes[-1]] if modes and modes[-1] in RunMode.__members__ else None
+
+
 _task.stackable = True  # type: ignore[attr-defined]
 
 
 def main() -> None:
     """Reads lines as lists of words, and writes an answer for each."""
     from src.sweep.local import LocalLauncher
+    from src.sweep.sweeper import OptunaSweeper
 
+    Hydra.get_mode = lambda self, config_name, overrides: _mode(overrides)  # type: ignore[method-assign]
+    OptunaSweeper._run = lambda *args: None  # type: ignore[method-assign]
     LocalLauncher._launch = lambda *args, **kwargs: []  # type: ignore[method-assign]
     os.environ["HYDRA_MAIN_MODULE"] = "__main__"
     answers, kept = [], set(Path.cwd().iterdir())

@@ -60,7 +60,11 @@ class LocalLauncher(BasicLauncher):
         resume = f"python -m src.resume {shlex.quote(str(short(sweep)))}"
         try:
             if not job_overrides:
-                raise ConfigError("a sweep needs a trial: its values leave none", shlex.join(sys.argv[1:]), "seed=0,1")
+                raise ConfigError(
+                    "a sweep needs a trial: its values leave none",
+                    shlex.join(sys.argv[1:]),
+                    "python -m src.train -m seed=0,1",
+                )
             _check("stack_size", self.stack_size, "trials")
             _check("workers", self.workers, "processes")
             _check_subdir(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[index,call-overload]
@@ -130,7 +134,7 @@ def _check(name: str, value: int | str, what: str) -> None:
 def _check_subdir(given: str) -> None:
     if given != "${key:}":
         law = "a trial's folder is named by its key (hydra.sweep.subdir): it is found again by that"
-        raise ConfigError(law, given, "hydra.sweep.dir=... puts the whole sweep elsewhere")
+        raise ConfigError(law, given, "hydra.sweep.dir=outputs/…   # puts the whole sweep elsewhere")
 
 
 def _failure(sweep: Path, records: Sequence[Record]) -> str:
