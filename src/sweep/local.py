@@ -3,6 +3,8 @@
 import errno
 import logging
 import math
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,11 +12,12 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, setup_globals
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from src.commands import command
-from src.errors import ConfigError, die
+from src.errors import ConfigError
 from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.places import place, short
@@ -57,15 +60,21 @@ class LocalLauncher(BasicLauncher):
         sweep = Path(str(self.config.hydra.sweep.dir))
         resume = command("resume", place(sweep))
         try:
+            if not job_overrides:
+                raise ConfigError(
+                    "a sweep needs a trial: its values leave none",
+                    shlex.join(sys.argv[1:]),
+                    "python -m src.train -m seed=0,1",
+                )
             _check("stack_size", self.stack_size, "trials")
             _check("workers", self.workers, "processes")
             _check_subdir(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[index,call-overload]
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
             with session(sweep, resume), env_override(self.config.hydra.job.env_set):
                 return self._launch(sweep, jobs, resume, is_first=initial_job_idx == 0)
-        except ConfigError as error:
+        except (ConfigError, HydraException):
             forget_sweep(sweep)
-            die(error)
+            raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -129,7 +138,7 @@ def _check(name: str, value: int | str, what: str) -> None:
 def _check_subdir(given: str) -> None:
     if given != "${key:}":
         law = "a trial's folder is named by its key (hydra.sweep.subdir): it is found again by that"
-        raise ConfigError(law, given, "hydra.sweep.dir=... puts the whole sweep elsewhere")
+        raise ConfigError(law, given, "hydra.sweep.dir=outputs/…   # puts the whole sweep elsewhere")
 
 
 def _failure(sweep: Path, records: Sequence[Record]) -> str:
