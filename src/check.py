@@ -15,7 +15,6 @@ from src.errors import Carried, ConfigError
 from src.groups import TARGETS
 from src.laws import check_together
 from src.suggest import GROUPS, closest, example, known_keys, right, setting, unknown_key
-from src.targets import check_target
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
 _BOUNDS = {
@@ -176,6 +175,8 @@ def _group(name: str, node: Any) -> DictConfig:
     target = node["_target_"]
     if target in TARGETS[name]:
         return DictConfig(OmegaConf.to_container(into_schema(TARGETS[name][target], node, name)))
+    from src.targets import check_target  # for classes of the user's own only
+
     check_target(name, node)
     return node
 

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from src.errors import Carried, ConfigError, Interrupted, die
-from src.hydra_words import explained
 from src.typed import check_line
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -49,6 +48,8 @@ def reported() -> Iterator[None]:
 
 
 def _end(error: Exception, asked: bool) -> NoReturn:
+    from src.hydra_words import explained  # what goes right does not wait for it
+
     if isinstance(error, UserWarning) and isinstance(error.__context__, Exception):
         error = error.__context__  # what the callback raised
     answer = error if isinstance(error, ConfigError) or asked else explained(error)
