@@ -230,6 +230,8 @@ def _needs_multirun(word: Override) -> ConfigError:
         return ConfigError(
             f"{key} is a number, written with a decimal point", typed, right(key, text.replace(",", "."))
         )
+    if ENTRY != "train":
+        return ConfigError(f"{key} takes one value", typed, setting(key, overrides.values(word)[0]))
     law = "several values for one key are a sweep, and a sweep is asked for with -m"
     return ConfigError(law, typed, f"{COMMAND} -m {shlex.join(sys.argv[1:])}")
 

@@ -52,6 +52,7 @@ def reported() -> Iterator[None]:
 
 
 def _end(error: Exception, asked: bool) -> NoReturn:
+
     if isinstance(error, UserWarning) and isinstance(error.__context__, Exception):
         error = error.__context__  # what the callback raised
     answer = error if isinstance(error, ConfigError) or asked else explained(error)

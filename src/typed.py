@@ -4,16 +4,14 @@ import re
 import shlex
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from math import ceil, prod
 from pathlib import Path
-
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
 from src import overrides, suggest
 from src.errors import ConfigError
 from src.overrides import FlagError, Line
 from src.places import meant_by
 from src.suggest import COMMAND, GROUPS, options, right
+from src.typed_sweeps import check_sweep
 
 _DASHES = "-‐‑‒–—−"
 _PASTED = str.maketrans(
@@ -27,8 +25,6 @@ _CALLS = {
     "choice": "choice(a,b) takes values, and null is none; a,b takes it too",
 }
 _HYDRA_GROUPS = {str(path.relative_to(suggest.CONF)) for path in suggest.CONF.glob("hydra/**/") if path.is_dir()}
-_MOST = 10_000_000
-"""More trials than any sweep: the list of them would not fit in memory."""
 
 
 def check_line(argv: Sequence[str]) -> None:
@@ -53,7 +49,7 @@ def check_line(argv: Sequence[str]) -> None:
             raise _unreadable(line, place)
         _check_choice(line, place)
     if is_sweep(line):
-        _check_sweep(line)
+        check_sweep(line)
 
 
 def is_sweep(line: Line) -> bool:
@@ -216,41 +212,3 @@ def _no_equals(line: Line, place: int) -> ConfigError:
         got = word if group or after not in options(word) else f"{word} {after}"
         return ConfigError(law, got, f"{group}={word}" if group else suggest.choose(word, after))
     return ConfigError(law, word, help_)
-
-
-def _check_sweep(line: Line) -> None:
-    counts, largest = [1], ""
-    for override in line.overrides:
-        word, key = str(override.input_line), override.key_or_group
-        if not override.is_sweep_override():
-            continue
-        if override.is_hydra_override():
-            first = next(iter(overrides.values(override)), None)
-            raise ConfigError(f"{key} is the same for a whole sweep", word, suggest.setting(key, first))
-        if len(line.all_of(key)) > 1:
-            both = " ".join(str(other.input_line) for other in line.all_of(key))
-            raise ConfigError(f"a sweep over {key} sets it once", both, shlex.quote(word))
-        counts.append(_count(override))
-        largest = key if counts[-1] == max(counts) else largest
-        if counts[-1] > _MOST:
-            law = f"{key}: a range has at most {_MOST:,} values; a search takes an interval"
-            raise ConfigError(law, word, suggest.example(key))
-        if counts[-1] == 0:
-            law = f"{key}: there is nothing in it to try"
-            raise ConfigError(law, word, suggest.example(key))
-    searched = "optuna" in [override.value() for override in line.all_of("hydra/sweeper")]
-    if prod(counts) > _MOST and not searched:
-        law = f"a sweep has at most {_MOST:,} trials; hydra/sweeper=optuna tries some of more"
-        raise ConfigError(law, f"{prod(counts):,} trials", suggest.example(largest))
-
-
-def _count(override: Override) -> int:
-    """How many values a sweep has; 1 where that is known later."""
-    value = override.value()
-    if isinstance(value, RangeSweep):
-        assert value.start is not None
-        assert value.stop is not None
-        if not value.step:
-            return 0
-        return max(0, ceil((value.stop - value.start) / value.step))
-    return len(value.list) if isinstance(value, ChoiceSweep) else 1

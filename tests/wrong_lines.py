@@ -90,8 +90,8 @@ SWEEPS = [
     ("'seed=range(3'", "brackets and quotes close", "try: python -m src.train -m 'seed=range(3)'"),
     ("-m 'seed=rang(3)'", "brackets and quotes close", "try: 'seed=range(3)'"),
     ("-m 'seed=range(a,b)'", "range(start,stop,step) takes numbers", "try: seed=0"),
-    ("-m 'seed=range(0)'", "seed: there is nothing in it to try", "got: seed=range(0)", "try: seed=0"),
-    ("-m 'seed=range(5,2)'", "there is nothing in it to try", "try: seed=0"),
+    ("-m 'seed=range(0)'", "there is nothing in it to try", "got: seed=range(0)", "try: seed=0"),
+    ("-m 'seed=range(5,2)'", "stop lies beyond its start", "try: 'seed=range(2,5)'"),
     ("-m 'seed=range(1,10,0)'", "there is nothing in it to try", "try: seed=0"),
     ("-m 'seed=range(0,1e12)'", "a range has at most 10,000,000 values", "try: seed=0"),
     (
