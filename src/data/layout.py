@@ -31,10 +31,12 @@ class Fault(Exception):
         place: of a byte in the line to blame.
         reason: what is wrong there.
         remedy: what to do about it.
+        num_columns: cells in each row above this place, if some fit.
     """
 
-    def __init__(self, text: bytes, place: int, reason: str, remedy: str) -> None:
+    def __init__(self, text: bytes, place: int, reason: str, remedy: str, num_columns: int = 0) -> None:
         super().__init__(reason)
+        self.num_columns = num_columns
         self.line = text.count(b"\n", 0, place) + 1
         self.reason = reason
         self.remedy = remedy
@@ -80,6 +82,9 @@ def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
     wide = [fit for fit in wide if is_tsv and fit.separator == "\t"] or wide
     if not wide and (faults or not fits):
         raise max(faults, key=lambda fault: fault.line)
+    for fault in faults:
+        if wide and fault.num_columns > max(fit.num_columns for fit in wide):
+            raise fault  # most lines fit this way, and are cut into more cells
     fits = wide or fits
     if len({fit.separator for fit in wide}) > 1:
         signs = " or ".join(fit.separator if fit.separator != "\t" else "a tab" for fit in wide)
@@ -150,14 +155,21 @@ def _fit(text: bytes, separator: bytes) -> Layout:
     if b'"' in text and rows.num_records < text.count(b"\n"):
         _check_long_records(text, separator, rows)
     header = text[: rows.header_end]
-    if b"\\" + separator in header or (b"\\\n" in text and (rows.width == 1 or b"\\\n\n" in text)):
-        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     extra = rows.width - rows.num_names
+    if b"\\" in text and _may_escape(text, separator, header, rows.width, extra):
+        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     if extra < 0 and not header.endswith(separator * -extra):
         raise rows.ragged(rows.first_row, rows.width)
     if extra > 0:
         text = _with_whole_header(text, separator, rows)
     return Layout(text, separator.decode(), max(rows.width, rows.num_names), rows.num_records)
+
+
+def _may_escape(text: bytes, separator: bytes, header: bytes, width: int, extra: int) -> bool:
+    """Whether a backslash outside quotes could take a separator's or a line end's meaning, and rows still be whole."""
+    if b"\\" + separator in (text if extra > 0 else header):
+        return True
+    return b"\\\n" in text and (width == 1 or b"\\\n\n" in text)
 
 
 def _with_whole_header(text: bytes, separator: bytes, rows: "_Rows") -> bytes:
@@ -212,7 +224,9 @@ class _Rows:
             reason = f"{num_cells} cell{'s' * (num_cells > 1)}, where the header has {self.num_names}"
             return Fault(self._text, place, reason, "the first line must name each column; put # before lines above it")
         reason = f"{num_cells} cell{'s' * (num_cells > 1)}, where the rows above have {self.width}"
-        return Fault(self._text, place, reason, "correct this line; a cell that holds a separator stands in quotes")
+        remedy = "correct this line; a cell that holds a separator stands in quotes"
+        fits_header = self.width == self.num_names
+        return Fault(self._text, place, reason, remedy, self.width if fits_header else 0)
 
 
 def _records(
@@ -280,8 +294,8 @@ def _check_long_records(text: bytes, separator: bytes, rows: _Rows) -> None:
     """Records of several lines: it must be certain that these are not rows with quotes that mean themselves.
 
     Raises:
-        Fault: where each line in such a record is a whole row, and a cell is a quote and nothing else; or where the
-            text fits as well when quotes mean nothing. Names in quotes say that quotes are meant.
+        Fault: where the first and last line of such a record are whole rows, and a cell is a quote and nothing else; or
+            where the text fits as well when quotes mean nothing. Names in quotes say that quotes are meant.
     """
     remedy = 'write a cell that is one quote as """"'
     if text[:1] != b'"' and (place := _first_long(text, separator)) is not None:
@@ -296,8 +310,8 @@ def _check_long_records(text: bytes, separator: bytes, rows: _Rows) -> None:
                 raise Fault(text, place, "a quoted cell of several lines, each of which could be a row", remedy)
     lone = re.compile(rb'(?:^|[%b\n])"(?:[%b\n]|$)' % (re.escape(separator), re.escape(separator)))
     for start, record in _long_records(text, separator):
-        are_whole = all(line.count(separator) + 1 == rows.width for line in record.split(b"\n"))
-        if are_whole and lone.search(record):
+        ends = (record.partition(b"\n")[0], record.rpartition(b"\n")[2])
+        if all(line.count(separator) + 1 == rows.width for line in ends) and lone.search(record):
             raise Fault(text, start, "a cell that is one quote, or a quoted cell of several whole rows", remedy)
 
 

@@ -97,6 +97,8 @@ def _check_comments(layout: Layout, comment: bytes, table: pl.DataFrame) -> None
 
 def _lines_that_begin(sign: bytes, text: bytes) -> Iterator[int]:
     """Where lines begin with a sign, outside quotes."""
+    if sign[:1] not in text:  # ten times as fast
+        return
     num_quotes, before, place = 0, 0, text.find(b"\n" + sign)
     while place >= 0:
         num_quotes += text.count(b'"', before, place)
