@@ -57,7 +57,7 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
     scored = predict(config, checkpoint, split, path)
     target = Path(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
-    told = Path(path).stem if path else split
+    told = Path(path.removesuffix(".gz")).stem if path else split
     console = Console()
     if scored.metrics:
         named = {f"{told}/{name}": value for name, value in scored.metrics.items()}

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from src.data.layout import RETURN, Fault, Layout, layout_of, place_of
+from src.data.layout import Layout, layout_of, place_of
+from src.data.records import RETURN, Fault
 from src.data.text_file import filtered, text_of, unreadable
 from src.errors import ConfigError
 

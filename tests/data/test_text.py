@@ -166,24 +166,25 @@ def test_what_could_be_read_wrongly_is_refused_with_its_line(read: Read, fault: 
     assert max(map(len, told.splitlines())) < 160
 
 
-@pytest.mark.parametrize(
-    ("content", "kind"),
-    [
-        (b"PK\x03\x04xl/workbook.xml", "a ZIP archive or an Excel workbook"),
-        (b"PAR1....", "a Parquet file"),
-        (b"BZh91AY", "packed with bzip2"),
-        (gzip.compress(gzip.compress(b"a,b\n1,x\n")), "packed twice"),
-        (gzip.compress(bytes(range(256)) * 99)[:-20], "packed with gzip and cut off"),
-        (gzip.compress(b"a,b\n1,x\n")[:-8] + b"damaged!", "packed with gzip and damaged"),
-        (gzip.compress(b"a,b\n1,x\n") + b"more", "packed with gzip and damaged"),
-        (b"\n<!DOCTYPE html><p>404", "a web page"),
-        (b'{"a": [1, 2], "b": ["x", "y"]}', "JSON"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
-        ("a,b\n1,x\n".encode("utf-16-le"), "looks like UTF-16 without its mark"),
-        ("a,b\n1,x\n".encode("utf-16")[:-1], "begins as UTF-16"),
-    ],
-)
-def test_what_is_no_text_is_called_by_its_name(read: Read, content: bytes, kind: str) -> None:
+NO_TEXTS: list[tuple[bytes, str]] = [
+    (b"PK\x03\x04xl/workbook.xml", "a ZIP archive or an Excel workbook"),
+    (b"PAR1....", "a Parquet file"),
+    (b"BZh91AY", "packed with bzip2"),
+    (gzip.compress(gzip.compress(b"a,b\n1,x\n")), "packed twice"),
+    (gzip.compress(bytes(range(256)) * 99)[:-20], "packed with gzip and cut off"),
+    (gzip.compress(b"a,b\n1,x\n")[:-8] + b"damaged!", "packed with gzip and damaged"),
+    (gzip.compress(b"a,b\n1,x\n") + b"more", "packed with gzip and damaged"),
+    (b"\n<!DOCTYPE html><p>404", "a web page"),
+    (b'{"a": [1, 2], "b": ["x", "y"]}', "JSON"),
+    (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+    ("a,b\n1,x\n".encode("utf-16-le"), "looks like UTF-16 without its mark"),
+    ("a,b\n1,x\n".encode("utf-16")[:-1], "begins as UTF-16"),
+]
+
+
+@pytest.mark.parametrize("number", range(len(NO_TEXTS)), ids=[kind for _, kind in NO_TEXTS])
+def test_what_is_no_text_is_called_by_its_name(read: Read, number: int) -> None:
+    content, kind = NO_TEXTS[number]
     with pytest.raises(ConfigError, match=r"data\.path must be a whole text table in UTF-8\n.*\n  try: ") as caught:
         read(content)
     assert kind in str(caught.value)
