@@ -16,7 +16,8 @@ from pathlib import Path
 
 import polars as pl
 
-from src.data.layout import RETURN, Fault, Layout, layout_of, place_of
+from src.data.layout import Layout, layout_of, place_of
+from src.data.records import RETURN, Fault
 from src.data.text_file import filtered, text_of, unreadable
 from src.errors import ConfigError
 
@@ -97,6 +98,8 @@ def _check_comments(layout: Layout, comment: bytes, table: pl.DataFrame) -> None
 
 def _lines_that_begin(sign: bytes, text: bytes) -> Iterator[int]:
     """Where lines begin with a sign, outside quotes."""
+    if sign[:1] not in text:  # ten times as fast
+        return
     num_quotes, before, place = 0, 0, text.find(b"\n" + sign)
     while place >= 0:
         num_quotes += text.count(b'"', before, place)
