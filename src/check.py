@@ -18,6 +18,7 @@ from src.config import Config
 from src.errors import ConfigError, die
 from src.groups import TARGETS
 from src.laws import check_together
+from src.ownership import claim_run, release_all
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
@@ -43,8 +44,13 @@ class CheckBeforeRun(Callback):
 
 
 def _check_folder(folder: Path) -> None:
-    """A run is never written over; the further processes of a DDP run share the folder of the first."""
+    """A run is never written over: its folder is held from now on, and no other process has it.
+
+    The further processes of a DDP run share the folder of the first.
+    """
+    claim_run(folder)
     if (folder / "record.json").exists() and "LOCAL_RANK" not in os.environ:
+        release_all()
         raise ConfigError("hydra.run.dir holds a run already", str(folder), f"python -m src.train resume={folder}")
 
 
@@ -60,10 +66,27 @@ def check(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: at the first key that is unknown, missing, of the wrong type or out of range.
     """
+    return check_values(_values(cfg))
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The same without the laws between keys: they ask for the data, which may have gone since a run was trained.
+
+    Raises:
+        ConfigError: as `check` does.
+    """
+    return Config(**{name: _checked(name, text) for name, text in _texts(_values(cfg)).items()})
+
+
+def _values(cfg: DictConfig) -> dict[str, Any]:
     for name in cfg:
         if name not in _PARTS and name != "hydra":
             raise unknown_key(str(name))
-    return check_values({name: _node(cfg, name) for name in _PARTS})
+    return {name: _node(cfg, name) for name in _PARTS}
+
+
+def _texts(values: dict[str, Any]) -> dict[str, str]:
+    return {name: json.dumps(values.get(name), default=str) for name in _PARTS}
 
 
 def check_values(values: dict[str, Any]) -> Config:
@@ -74,7 +97,7 @@ def check_values(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: as `check` does.
     """
-    texts = {name: json.dumps(values.get(name), default=str) for name in _PARTS}
+    texts = _texts(values)
     checked = Config(**{name: _checked(name, text) for name, text in texts.items()})
     if (together := tuple(text for name, text in texts.items() if name != "seed")) not in _lawful:
         check_together(checked)

@@ -143,6 +143,7 @@ class Regressor(LeanModule):
 
     Attributes:
         metrics: the latest epoch's, such as `val/loss`, added split by split; whoever reads them empties them.
+        origin: says of which run a checkpoint is, and of which epoch.
     """
 
     def __init__(
@@ -156,6 +157,7 @@ class Regressor(LeanModule):
     ) -> None:
         super().__init__()
         self.metrics: dict[str, float] = {}
+        self.origin: Callable[[], dict[str, Any]] = dict
         self._monitor = monitor
         self.net = net
         self.loss = loss
@@ -202,6 +204,7 @@ class Regressor(LeanModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
+        checkpoint["run"] = self.origin()
         if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
             return
         checkpoint["random"] = torch.get_rng_state()

@@ -1,11 +1,19 @@
 """Goes on with a sweep that was stopped: `python -m src.resume <sweep folder>`."""
 
-import json
 import os
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import yaml
+from yaml import YAMLError
+
+from src import record as records
 from src.errors import ConfigError, die
+from src.record_check import Damaged
+from src.sweep.folder import read_sweep
 
 _ROOT = Path(__file__).parent.parent
 
@@ -41,12 +49,30 @@ def _sweep(words: list[str]) -> tuple[Path, list[str], str]:
         )
     folder = Path(words[0]).resolve()
     try:
-        sweep = json.loads((folder / "sweep.json").read_text())
-        cwd = sweep["cwd"] if Path(sweep["cwd"]).is_dir() else os.getcwd()
-        return folder, sweep["argv"], cwd
-    except (OSError, ValueError, KeyError) as error:
+        sweep = read_sweep(folder)
+    except Damaged as error:
+        sweep = _from_trials(folder)
+        if sweep:
+            print(
+                f"{error.args[0].splitlines()[0].removeprefix('error: ')}: the sweep goes on as its trials say",
+                file=sys.stderr,
+            )
+    if not sweep:
         law = f"{words[0]} is no sweep folder: it has no sweep.json that can be read"
-        raise ConfigError(law, remedy="ls outputs/sweeps") from error
+        raise ConfigError(law, remedy="ls outputs/sweeps")
+    return folder, sweep["argv"], sweep["cwd"] if Path(sweep["cwd"]).is_dir() else os.getcwd()
+
+
+def _from_trials(folder: Path) -> dict[str, Any]:
+    """What a sweep's file said, as far as the trials' records and Hydra's notes beside them know it."""
+    for path in sorted(folder.glob("*/record.json")):
+        with suppress(ConfigError, OSError, ValueError, LookupError, TypeError, YAMLError):
+            python, *words = shlex.split(records.read(path.parent).provenance["command"])
+            notes = yaml.safe_load((path.parent / ".hydra" / "hydra.yaml").read_bytes())
+            cwd = notes["hydra"]["runtime"]["cwd"]
+            if [python, *words[:2]] == ["python", "-m", "src.train"] and isinstance(cwd, str):
+                return {"argv": words[2:], "cwd": cwd}
+    return {}
 
 
 if __name__ == "__main__":

@@ -15,12 +15,15 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from torch import Tensor
 
+from src.checkpoints import open_best
 from src.config import Tracking
+from src.consistency import opened
 from src.data.base import Arrays, Scale, TabularData
 from src.data.split import draw_split
 from src.errors import ConfigError
 from src.module import Scores
-from src.record import Record, read_config
+from src.record import Record
+from src.record_check import Damaged, one_line
 from src.summary import metrics_table
 from src.tracking import track
 
@@ -52,9 +55,8 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         path: a new file, for a run that was trained on a table.
         output: where the predictions go; None is `predictions.csv` in the run folder.
     """
-    config = read_config(folder)
-    checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
-    scored = predict(config, checkpoint, split, path)
+    record, config = opened(folder)
+    scored = predict(config, open_best(folder, record), split, path)
     target = Path(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
     told = Path(path).stem if path else split
@@ -76,9 +78,11 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
     dtype = next(value.dtype for name, value in state.items() if name.startswith("net."))
     data.dtype = torch.promote_types(dtype, data.dtype)  # as it trained: float64 is not rounded
-    net.to(dtype).load_state_dict(
-        {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
-    )
+    weights = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    try:
+        net.to(dtype).load_state_dict(weights)
+    except RuntimeError as error:
+        raise Damaged("the checkpoint's weights are not those of this run's model", one_line(error)) from error
     features, targets = data.scaled(arrays, scale=scale)
     with torch.inference_mode():
         predicted = net.eval()(features.to(dtype)).double()

@@ -39,7 +39,7 @@ def say_what_came_out(search: Search) -> None:
         command = f"python -m src.train experiment={short(path.with_suffix(''))}"
         replace_file(path, _as_experiment([*search.space.fixed, *best.overrides], command))
         commands = [command]
-    end_sweep(search.folder, search.cfg, own, search.anything_new, commands)
+    end_sweep(search.folder, search.cfg, own, commands)
 
 
 def _as_experiment(overrides: Sequence[str], command: str) -> str:
