@@ -132,21 +132,30 @@ def _is_one_of_several() -> bool:
 def _locked(place: Path, folder: Path, elsewhere: str) -> _Claim:
     while True:
         file = (place / ".lock").open("a+", errors="replace")
-        stands_in = None
         try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno in _BUSY:
-                raise _refusal(folder, _told(file), elsewhere) from None
-            if error.errno not in _NO_LOCKS:
-                raise
-            stands_in = _stand_in(place, folder, elsewhere)
-        if _is_still(place / ".lock", file):
-            file.truncate(0)
-            file.write(_me())
-            file.flush()
-            return _Claim(file, os.getpid(), stands_in=stands_in)
+            stands_in = _take(file, place, folder, elsewhere)
+            if _is_still(place / ".lock", file):
+                file.truncate(0)
+                file.write(_me())
+                file.flush()
+                return _Claim(file, os.getpid(), stands_in=stands_in)
+        except BaseException:
+            file.close()
+            raise
         file.close()  # its owner has ended in between, and removed it
+
+
+def _take(file: TextIOWrapper, place: Path, folder: Path, elsewhere: str) -> Path | None:
+    """Locks the file; returns another one that stands in for the lock, where nothing can be locked."""
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _BUSY:
+            raise _refusal(folder, _told(file), elsewhere) from None
+        if error.errno not in _NO_LOCKS:
+            raise
+        return _stand_in(place, folder, elsewhere)
+    return None
 
 
 def _is_still(path: Path, file: TextIOWrapper) -> bool:
@@ -180,15 +189,14 @@ def _me() -> str:
 
 def _told(file: TextIOWrapper) -> str:
     """What the owner wrote; one that took the lock this moment is given time to write it."""
-    with file:
-        for _ in range(20):
-            file.seek(0)
-            told = file.read(300)
-            found = _NAMED.match(told)
-            if found and (found[2] != socket.gethostname() or is_alive(int(found[1]), found[3])):
-                break
-            time.sleep(0.01)
-        return told
+    for _ in range(20):
+        file.seek(0)
+        told = file.read(300)
+        found = _NAMED.match(told)
+        if found and (found[2] != socket.gethostname() or is_alive(int(found[1]), found[3])):
+            break
+        time.sleep(0.01)
+    return told
 
 
 def _is_held_by(place: Path, pid: int) -> bool:
