@@ -31,7 +31,7 @@ def provenance(seeds: dict[str, int], device: str) -> dict[str, Any]:
         "command": shlex.join([*_python(), *sys.argv[1:]]),
         "host": socket.gethostname(),
         "pid": os.getpid(),
-        "process_started": started(os.getpid()),
+        "process_started": _own_start(os.getpid()),
         "seeds": seeds,
         "device": device,
         **_of_this_process(),
@@ -136,6 +136,12 @@ def started(pid: int) -> str | None:
     except OSError:
         return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
     return None if state in "ZX" else f"{boot}-{fields[18]}"
+
+
+@cache
+def _own_start(pid: int) -> str | None:
+    """This process's, which a sweep asks for at every trial; one that is forked from it has a number of its own."""
+    return started(pid)
 
 
 def _started_by_ps(pid: int) -> str | None:

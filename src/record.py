@@ -17,6 +17,8 @@ from typing import Any
 from uuid import uuid4
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from src.durable import flush
 from src.errors import ConfigError
@@ -95,10 +97,11 @@ def write(folder: Path, record: Record) -> None:
     That a run alone has ended is also known after a power cut; the records of a stack are flushed together.
     """
     record.digests.pop("record", None)
+    values = _plain(record)
     if record.has_ended:
-        record.digests["record"] = seal(_plain(record))
+        values["digests"]["record"] = record.digests["record"] = seal(values)
     durable = record.has_ended and record.stack is None
-    replace_file(folder / "record.json", json.dumps(_plain(record), indent=2) + "\n", durable)
+    replace_file(folder / "record.json", json.dumps(values, indent=2) + "\n", durable)
 
 
 def read(folder: Path) -> Record:
@@ -133,8 +136,12 @@ def read_config(folder: Path) -> DictConfig:
     path = folder / ".hydra" / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"{folder} is no run folder: it has no .hydra/config.yaml", remedy="ls outputs/runs")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
+        raise Damaged(f"{path} cannot be read", one_line(error), ANEW) from error
+    if not isinstance(config, DictConfig):
+        raise Damaged(f"{path} is no config", "a list", ANEW)
     return config
 
 
@@ -227,7 +234,10 @@ def parse_history(text: str) -> list[Row]:
 
 
 def _columns(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(name for row in rows for name in row))
+    found: Row = {}
+    for row in rows:
+        found.update(row)
+    return list(found)
 
 
 def _line_of(columns: Sequence[str], row: Row) -> str:

@@ -14,7 +14,8 @@ def problem(value: Any, hint: Any, name: str) -> Problem:
 
     Args:
         value: it may be anything.
-        hint: a plain type, a union, a `Literal`, a `list`, a `dict` of texts, or a `TypedDict`, whose keys may lack.
+        hint: a plain type, a union, a `Literal`, a `list` of a plain type, a `dict` with texts as keys, or a
+            `TypedDict`, whose keys may lack.
         name: of the value.
     """
     return _checker(hint)(value, name)
@@ -30,7 +31,7 @@ def _checker(hint: Any) -> Callable[[Any, str], Problem]:
     if origin is Literal:
         return lambda value, name: None if value in parts else f"{name} is none of {', '.join(map(str, parts))}"
     if origin is list:
-        return _list_of(_checker(parts[0]))
+        return _list_of(parts[0])
     if is_typeddict(hint):
         return _fields({name: _checker(part) for name, part in get_type_hints(hint).items()}, None)
     if origin is dict:
@@ -56,11 +57,11 @@ def _any_of(checkers: list[Callable[[Any, str], Problem]]) -> Callable[[Any, str
     return check
 
 
-def _list_of(part: Callable[[Any, str], Problem]) -> Callable[[Any, str], Problem]:
+def _list_of(wanted: type) -> Callable[[Any, str], Problem]:
     def check(value: Any, name: str) -> Problem:
-        if not isinstance(value, list):
-            return f"{name} is no list"
-        return next((found for each in value if (found := part(each, name))), None)
+        if not isinstance(value, list) or not set(map(type, value)) <= {wanted}:
+            return f"{name} is no list of {wanted.__name__}"
+        return None
 
     return check
 
