@@ -7,6 +7,7 @@ Each holds, as its `run`, the key of its run, the number of epochs behind it and
 from `last.ckpt` goes on with it.
 """
 
+import io
 import logging
 import pickle
 import shlex
@@ -14,12 +15,15 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import torch
+from torch import Tensor
 
-from src.consistency import anew, check_files, set_aside
-from src.data.base import Scale
-from src.record import Record, Row, history_text, parse_history, read_history
+from src.consistency import FILES, anew, check_files, set_aside
+from src.data.base import Scale, TabularData
+from src.record import Record, read_history, replace_file
 from src.record_check import Damaged, digest_of
+from src.rows import Row, history_text, parse_history
 
 log = logging.getLogger(__name__)
 STATE = "RunJournal"
@@ -36,6 +40,25 @@ def origin(key: str, epochs: int, digest: str) -> dict[str, Any]:
         digest: of the history so far.
     """
     return {"key": key, "epochs": epochs, "history": digest}
+
+
+def write_weights(
+    folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData, run: dict[str, Any]
+) -> str:
+    """A checkpoint of weights only, with the names inside that one of a run alone has; returns its digest."""
+    path = folder / FILES[name]
+    path.parent.mkdir(exist_ok=True)
+    own = data.state_dict()
+    about = {
+        "epoch": row["epoch"],
+        "global_step": row["trainer/global_step"],
+        "pytorch-lightning_version": L.__version__,
+        "run": run,
+    }
+    buffer = io.BytesIO()
+    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)
+    replace_file(path, buffer.getvalue())
+    return digest_of(buffer.getvalue())
 
 
 def open_checkpoint(path: Path) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 Shapes: K trials.
 """
 
-import io
 import math
 import time
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 
 from src import record as records
 from src.build import build_data, build_trainer, device_name, num_parameters
-from src.checkpoints import origin, own_stack
+from src.checkpoints import origin, own_stack, write_weights
 from src.config import Config
 from src.consistency import FILES, seal
 from src.data.base import TabularData
@@ -31,6 +30,7 @@ from src.progress import SweepProgress
 from src.provenance import diff_of, provenance
 from src.record import UNSOUND, Record, Row
 from src.record_check import digest_of
+from src.rows import history_until
 from src.run import told, wandb_config, wandb_identity
 from src.stack import Stack
 from src.stack_journal import StackJournal
@@ -136,8 +136,8 @@ def fit_stack(
         for name, (weights, row) in ends.items():
             if row:
                 epochs = rows.index(row) + 1
-                run = origin(trial.key, epochs, digest_of(records.history_until(epochs, rows, history).encode()))
-                record.digests[name] = _write_weights(trial.folder, name, stack.state_of(i, weights), row, data, run)
+                run = origin(trial.key, epochs, digest_of(history_until(epochs, rows, history).encode()))
+                record.digests[name] = write_weights(trial.folder, name, stack.state_of(i, weights), row, data, run)
     flush_all(trials[0].folder)  # what a record builds on is on the disk before it
     for i in left:
         _finish(trials[i], kept[i], all_rows[i])
@@ -193,25 +193,6 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     trainer.test(stack, data, verbose=False)
     names, columns = list(stack.metrics), [values.tolist() for values in stack.metrics.values()]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
-
-
-def _write_weights(
-    folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData, run: dict[str, Any]
-) -> str:
-    """A checkpoint of weights only, with the names inside that one of a run alone has; returns its digest."""
-    path = folder / FILES[name]
-    path.parent.mkdir(exist_ok=True)
-    own = data.state_dict()
-    about = {
-        "epoch": row["epoch"],
-        "global_step": row["trainer/global_step"],
-        "pytorch-lightning_version": L.__version__,
-        "run": run,
-    }
-    buffer = io.BytesIO()
-    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)
-    records.replace_file(path, buffer.getvalue())
-    return digest_of(buffer.getvalue())
 
 
 def _status(last: Row, pruned: bool) -> str:

@@ -23,9 +23,9 @@ from yaml import YAMLError
 from src.durable import flush
 from src.errors import ConfigError
 from src.record_check import ANEW, SCHEMA, Damaged, no_number, one_line, seal, wrong
+from src.rows import Row, columns_of, history_text, line_of, parse_history
 
 UNSOUND = ("failed", "diverged")  # what W&B shows as failed
-Row = dict[str, float]
 Prune = Callable[[int, float], bool]
 """Whether to drop a trial, from the number of its epochs so far and the objective of its best one."""
 
@@ -160,7 +160,7 @@ class History:
     def __init__(self, folder: Path, rows: Sequence[Row] = (), writes: bool = True) -> None:
         self._path, self._writes = folder / "metrics.csv", writes
         self.rows = list(rows)
-        self._columns = _columns(self.rows)
+        self._columns = columns_of(self.rows)
         self._rewrite()
 
     @property
@@ -180,7 +180,7 @@ class History:
             self._columns += new
             self._rewrite()
             return
-        self._lines.append(_line_of(self._columns, row))
+        self._lines.append(line_of(self._columns, row))
         self._sum.update(self._lines[-1].encode())
         if self._writes:
             with self._path.open("a") as file:
@@ -200,20 +200,6 @@ def write_history(folder: Path, rows: Sequence[Row]) -> str:
     return text
 
 
-def history_text(rows: Sequence[Row]) -> str:
-    """Rows as they stand in `metrics.csv`."""
-    columns = _columns(rows)
-    head = [",".join(columns) + "\n"] if columns else []
-    return "".join([*head, *(_line_of(columns, row) for row in rows)])
-
-
-def history_until(epochs: int, rows: Sequence[Row], text: str) -> str:
-    """What `history_text` says of the first epochs, from what it says of all."""
-    if _columns(rows[:epochs]) != _columns(rows):
-        return history_text(rows[:epochs])
-    return "".join(text.splitlines(keepends=True)[: epochs + 1])
-
-
 def read_history(folder: Path) -> list[Row]:
     """The rows of a run's `metrics.csv`; a row cut off by a kill is left out.
 
@@ -225,27 +211,6 @@ def read_history(folder: Path) -> list[Row]:
         return parse_history(path.read_text() if path.is_file() else "")
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise Damaged(f"{path} is damaged", one_line(error), ANEW) from error
-
-
-def parse_history(text: str) -> list[Row]:
-    """The rows in what `history_text` returned."""
-    whole = text[: text.rfind("\n") + 1].splitlines()
-    return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
-
-
-def _columns(rows: Sequence[Row]) -> list[str]:
-    found: Row = {}
-    for row in rows:
-        found.update(row)
-    return list(found)
-
-
-def _line_of(columns: Sequence[str], row: Row) -> str:
-    return ",".join(repr(row[name]) if name in row else "" for name in columns) + "\n"
-
-
-def _number(cell: str) -> float:
-    return int(cell) if cell.lstrip("-").isdigit() else float(cell)
 
 
 def _finite(value: Any) -> Any:

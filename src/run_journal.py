@@ -14,7 +14,8 @@ from src.durable import flush
 from src.journal import Journal, write_checkpoint
 from src.module import Regressor
 from src.progress import Progress
-from src.record import History, Prune, Row, parse_history
+from src.record import History, Prune, Row
+from src.rows import parse_history
 from src.tracking import Tracker
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-Damage = Callable[[Path, Path, random.Random], None]
+Damage = Callable[[Path, Path, random.Random], object]
 """Given the folder, one of another run, and what draws the place of the damage."""
 RECORD, HISTORY, CONFIG = "record.json", "metrics.csv", ".hydra/config.yaml"
 BEST, LAST = "checkpoints/best.ckpt", "checkpoints/last.ckpt"
@@ -23,7 +23,7 @@ def cut(name: str) -> Damage:
 
 
 def emptied(name: str) -> Damage:
-    return lambda folder, other, draw: (folder / name).write_bytes(b"") and None
+    return lambda folder, other, draw: (folder / name).write_bytes(b"")
 
 
 def lost(name: str) -> Damage:
@@ -31,11 +31,11 @@ def lost(name: str) -> Damage:
 
 
 def noise(name: str) -> Damage:
-    return lambda folder, other, draw: (folder / name).write_bytes(draw.randbytes(300)) and None
+    return lambda folder, other, draw: (folder / name).write_bytes(draw.randbytes(300))
 
 
 def swapped(name: str) -> Damage:
-    return lambda folder, other, draw: shutil.copyfile(other / name, folder / name) and None
+    return lambda folder, other, draw: shutil.copyfile(other / name, folder / name)
 
 
 def flipped(name: str) -> Damage:

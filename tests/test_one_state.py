@@ -8,6 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -155,8 +156,9 @@ def test_history_of_a_run_that_has_ended_is_written_again_from_its_last_checkpoi
 def test_every_field_of_a_record_is_checked(folders: dict[str, Path], tmp_path: Path) -> None:
     values = json.loads((folders["ended0"] / RECORD).read_text())
     may_be_null = {"checkpoint", "error", "objective", "stack", "wandb", "provenance"}
+    wrongs: list[Any] = [None, 1.5, [{}], {"a": []}, "x", -1]
     for name in values:
-        for wrong in (None, 1.5, [{}], {"a": []}, "x", -1):
+        for wrong in wrongs:
             (tmp_path / RECORD).write_text(json.dumps(values | {name: wrong}))
             if wrong == values[name] or (name in may_be_null and wrong is not None and name in ("wandb", "provenance")):
                 continue
