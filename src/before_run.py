@@ -13,6 +13,7 @@ from src.check import check, unresolved
 from src.commands import command
 from src.errors import ConfigError
 from src.overrides import written
+from src.ownership import claim_run, release_all
 from src.places import check_place, place
 from src.tracking_laws import check_name
 
@@ -24,8 +25,11 @@ class CheckBeforeRun(Callback):
         """Checks the config of a single run, and that its folder is free."""
         check(config)
         folder = _folder(config, "run", foreign="sweep.json")
-        # A run is never written over; the further processes of a DDP run share the folder of the first.
+        # A run is never written over: its folder is held from now on, and no other process has it. The further
+        # processes of a DDP run share the folder of the first.
+        claim_run(folder)
         if (folder / "record.json").exists() and not ranks.RANK:
+            release_all()
             remedy = command("train", written("resume", place(folder)))
             raise ConfigError("hydra.run.dir holds a run already", str(folder), remedy)
 

@@ -42,10 +42,29 @@ def check(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: at the first key that is unknown, missing, of the wrong type or out of range.
     """
+    return check_values(_values(cfg))
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The same without the laws between keys: they ask for the data, which may have gone since a run was trained.
+
+    Raises:
+        ConfigError: as `check` does.
+    """
+    return _typed(_values(cfg))[0]
+
+
+def _values(cfg: DictConfig) -> dict[str, Any]:
     for name in cfg:
         if name not in _PARTS and name != "hydra":
             raise unknown_key(str(name))
-    return check_values({name: _node(cfg, name) for name in _PARTS})
+    return {name: _node(cfg, name) for name in _PARTS}
+
+
+def _typed(values: dict[str, Any]) -> tuple[Config, dict[str, str]]:
+    """The typed config, and each part as text."""
+    texts = {name: repr(values.get(name)) for name in _PARTS}
+    return Config(**{name: _checked(name, text, values.get(name)) for name, text in texts.items()}), texts
 
 
 def check_values(values: dict[str, Any]) -> Config:
@@ -56,8 +75,7 @@ def check_values(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: as `check` does.
     """
-    texts = {name: repr(values.get(name)) for name in _PARTS}
-    checked = Config(**{name: _checked(name, text, values.get(name)) for name, text in texts.items()})
+    checked, texts = _typed(values)
     if (together := tuple(text for name, text in texts.items() if name != "seed")) not in _lawful:
         check_together(checked)
         _lawful.add(together)

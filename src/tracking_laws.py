@@ -13,8 +13,9 @@ from typing import Any
 
 from src import ranks
 from src.config import Tracking
+from src.errors import ConfigError
 from src.lean_wandb import OF_A_RUN
-from src.suggest import COMMAND, ENTRY, ConfigError, setting
+from src.suggest import COMMAND, ENTRY, setting
 
 LONGEST = 128
 """Letters in a name of a run, a group or a project."""

@@ -22,7 +22,7 @@ from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.places import place, short
 from src.record import Record
-from src.sweep.folder import check_folders, earlier_record, forget_ended_stacks, forget_sweep, write_sweep
+from src.sweep.folder import check_folders, earlier_record, ended_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
@@ -89,7 +89,7 @@ class LocalLauncher(BasicLauncher):
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
-        ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
+        ended = {job.key for job in trials if ended_record(job)}
         pruning = Pruning(self.config.hydra.sweeper.get("pruner"), sweep, trials[0].cfg)
         if self.part_of is None:
             earlier = f", {len(ended)} of them ended before" if ended else ""
@@ -102,7 +102,7 @@ class LocalLauncher(BasicLauncher):
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
             failed = any(record.status == "failed" for record in records.values())
-            end_sweep(sweep, trials[0].cfg, records, bool(waiting), more=[resume] if failed else [])
+            end_sweep(sweep, trials[0].cfg, records, more=[resume] if failed else [])
         failure = _failure(sweep, list(records.values()))
         results = [_returned(job, records[job.key], failure) for job in jobs]
         by_key = {job.key: result for job, result in zip(jobs, results, strict=True)}
