@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from src.commands import command
+from src.errors import ConfigError
 from src.places import from_here
-from src.suggest import ConfigError
 
 
 class Arguments(argparse.ArgumentParser):

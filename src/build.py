@@ -19,7 +19,6 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from src.checkpoints import ReadableCheckpoints
 from src.config import Config
 from src.data.base import TabularData
 from src.data.laws import check_splits
@@ -29,6 +28,7 @@ from src.metric_names import split_of
 from src.module import MakeScheduler, Regressor
 from src.net_laws import check_net, settle
 from src.processes import OwnProcesses
+from src.readable import ReadableCheckpoints
 from src.schedules import interval_of, make_scheduler
 
 # Lightning 2.6 makes a torch LeafSpec, which torch 2.13 deprecates: a user can do nothing about it.

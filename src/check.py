@@ -1,34 +1,25 @@
 """From a composed config to a checked one: every key known, every type and range right, or a `ConfigError`."""
 
-import importlib.util
 import math
-import os
 import re
-from contextlib import suppress
 from dataclasses import field, fields, is_dataclass, make_dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any, get_args
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
     ConfigKeyError,
-    InterpolationKeyError,
     MissingMandatoryValue,
     OmegaConfBaseException,
     ValidationError,
 )
 
-from src import ranks
-from src.commands import command
 from src.config import Config
-from src.errors import ConfigError, die
+from src.errors import Carried, ConfigError
 from src.groups import TARGETS
 from src.laws import check_together
-from src.overrides import written
-from src.places import check_place, place
-from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
+from src.suggest import GROUPS, closest, example, known_keys, right, setting, unknown_key
+from src.targets import A_CALLBACK, check_target
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
 _BOUNDS = {
@@ -37,39 +28,6 @@ _BOUNDS = {
     "at_most": (lambda value, bound: value <= bound, "at most"),
     "below": (lambda value, bound: value < bound, "below"),
 }
-
-
-class CheckBeforeRun(Callback):
-    """Hydra callback: a wrong config ends the process before a folder is made or torch is imported."""
-
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks the config of a single run, and that its folder is free."""
-        # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
-        try:
-            check(config)
-            config.hydra.run.dir = os.path.expanduser(config.hydra.run.dir)
-            _check_folder(Path(config.hydra.run.dir))
-        except ConfigError as error:
-            die(error)
-        except InterpolationKeyError as error:
-            die(ConfigError("hydra.run.dir refers to a key that is not there", error.msg, "hydra.run.dir=…"))
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Checks that the sweep has a place; its configs are checked by what launches them."""
-        with suppress(OmegaConfBaseException):  # a key that it refers to is wrong, which is told there
-            config.hydra.sweep.dir = os.path.expanduser(config.hydra.sweep.dir)
-            try:
-                check_place("hydra.sweep.dir", Path(config.hydra.sweep.dir), "record.json")
-            except ConfigError as error:
-                die(error)
-
-
-def _check_folder(folder: Path) -> None:
-    """A run is never written over; the further processes of a DDP run share the folder of the first."""
-    check_place("hydra.run.dir", folder, "sweep.json")
-    if (folder / "record.json").exists() and not ranks.RANK:
-        remedy = command("train", written("resume", place(folder)))
-        raise ConfigError("hydra.run.dir holds a run already", str(folder), remedy)
 
 
 def check(cfg: DictConfig) -> Config:
@@ -84,10 +42,29 @@ def check(cfg: DictConfig) -> Config:
     Raises:
         ConfigError: at the first key that is unknown, missing, of the wrong type or out of range.
     """
+    return check_values(_values(cfg))
+
+
+def typed(cfg: DictConfig) -> Config:
+    """The same without the laws between keys: they ask for the data, which may have gone since a run was trained.
+
+    Raises:
+        ConfigError: as `check` does.
+    """
+    return _typed(_values(cfg))[0]
+
+
+def _values(cfg: DictConfig) -> dict[str, Any]:
     for name in cfg:
         if name not in _PARTS and name != "hydra":
             raise unknown_key(str(name))
-    return check_values({name: _node(cfg, name) for name in _PARTS})
+    return {name: _node(cfg, name) for name in _PARTS}
+
+
+def _typed(values: dict[str, Any]) -> tuple[Config, dict[str, str]]:
+    """The typed config, and each part as text."""
+    texts = {name: repr(values.get(name)) for name in _PARTS}
+    return Config(**{name: _checked(name, text, values.get(name)) for name, text in texts.items()}), texts
 
 
 def check_values(values: dict[str, Any]) -> Config:
@@ -98,8 +75,7 @@ def check_values(values: dict[str, Any]) -> Config:
     Raises:
         ConfigError: as `check` does.
     """
-    texts = {name: repr(values.get(name)) for name in _PARTS}
-    checked = Config(**{name: _checked(name, text, values.get(name)) for name, text in texts.items()})
+    checked, texts = _typed(values)
     if (together := tuple(text for name, text in texts.items() if name != "seed")) not in _lawful:
         check_together(checked)
         _lawful.add(together)
@@ -168,8 +144,21 @@ def into_schema(schema: Any, node: DictConfig, prefix: str) -> DictConfig:
     return base
 
 
+def takes(schema: Any, name: str, value: Any) -> bool:
+    """Whether a key of a schema takes a value."""
+    if name not in {part.name for part in fields(schema)}:
+        return False
+    try:
+        into_schema(schema, OmegaConf.create({name: value}), "")
+    except (ConfigError, OmegaConfBaseException):
+        return False
+    return True
+
+
 def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
     try:
+        if field.type is bool and value not in (0, 1, None) and not isinstance(value, str):
+            raise ValidationError("OmegaConf would take any number for true")
         nested = is_dataclass(field.type) and isinstance(value, DictConfig)
         base[field.name] = into_schema(field.type, value, key) if nested else value
     except (ValidationError, ConfigKeyError) as error:
@@ -178,7 +167,7 @@ def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
         if wanted.startswith("a whole number") and isinstance(value, float) and value.is_integer():
             remedy = setting(key, int(value))
         if wanted.startswith("a list") and "numbers" not in wanted and isinstance(value, str | int):
-            remedy = setting(key, f"[{value}]")
+            remedy = setting(key, [value])
         raise ConfigError(f"{key} must be {wanted}", value, remedy) from error
 
 
@@ -189,11 +178,20 @@ def _node(cfg: DictConfig, name: str) -> Any:
         return OmegaConf.to_container(node, resolve=True) if OmegaConf.is_config(node) else node
     except MissingMandatoryValue as error:
         raise ConfigError(f"{name} is missing: it must be given a value", remedy=example(name)) from error
+    except Carried as carried:
+        if not isinstance(carried.error, RecursionError):
+            raise
+        law = f"{name}: ${{key:}} stands for all of the config, and cannot be a part of it"
+        raise ConfigError(law, remedy=example(name)) from carried
     except OmegaConfBaseException as error:
         key = str(error.full_key or name)
-        problem = str(error).splitlines()[0]
-        law = f"{key} must refer to a key that is there, and have a value that can be worked out"
-        raise ConfigError(law, problem, example(key)) from error
+        raise unresolved(key, error, example(key)) from error
+
+
+def unresolved(key: str, error: Exception, remedy: str) -> ConfigError:
+    """The error for an interpolation that leads nowhere."""
+    law = f"{key} must refer to a key that is there, and have a value that can be worked out"
+    return ConfigError(law, str(error).splitlines()[0], remedy)
 
 
 def _mapping(name: str, node: Any) -> DictConfig:
@@ -202,7 +200,7 @@ def _mapping(name: str, node: Any) -> DictConfig:
     if name in GROUPS:
         raise ConfigError(f"{name} must be chosen", node, example(name))
     keys = [key for key in known_keys() if key.startswith(f"{name}.")]
-    raise ConfigError(f"{name} is not a value: it holds {', '.join(keys)}", node, example(keys[0]))
+    raise ConfigError(f"{name} is not a value: it holds {', '.join(keys)}", node, right(keys[0], str(node)))
 
 
 def _group(name: str, node: Any) -> DictConfig:
@@ -213,44 +211,23 @@ def _group(name: str, node: Any) -> DictConfig:
     target = node["_target_"]
     if target in TARGETS[name]:
         return DictConfig(OmegaConf.to_container(into_schema(TARGETS[name][target], node, name)))
-    _check_target(name, target)
+    from src.targets import check_target  # for classes of the user's own only
+
+    check_target(name, node)
     return node
 
 
 def _callbacks(node: Any) -> DictConfig:
     """Checks what callbacks are named; one that is null is left out."""
     if node is not None and not isinstance(node, DictConfig):
-        raise ConfigError("callbacks holds classes by names of your own", node, _A_CALLBACK)
+        raise ConfigError("callbacks holds classes by names of your own", node, A_CALLBACK)
     given = {str(name): value for name, value in (node or {}).items() if value is not None}
     for name, value in given.items():
         if not isinstance(value, DictConfig) or "_target_" not in value:
             got = f"callbacks.{name}={OmegaConf.to_container(value) if OmegaConf.is_config(value) else value}"
-            raise ConfigError(f"callbacks.{name}._target_ must name a class", got, _A_CALLBACK)
-        _check_target(f"callbacks.{name}", value["_target_"])
+            raise ConfigError(f"callbacks.{name}._target_ must name a class", got, A_CALLBACK)
+        check_target(f"callbacks.{name}", value)
     return DictConfig(given)
-
-
-_A_CALLBACK = "'+callbacks.ema={_target_:lightning.pytorch.callbacks.EMAWeightAveraging,decay:0.99}'"
-
-
-def _check_target(name: str, target: Any) -> None:
-    """A user's own class: its package must be there; the class itself is looked up when the run is built."""
-    module = str(target).rpartition(".")[0]
-    if not module or not _is_there(module):
-        if name not in TARGETS:
-            raise ConfigError(f"{name}._target_ must name a class that can be imported", target, _A_CALLBACK)
-        near = closest(str(target), [known for known in TARGETS[name] if known])
-        remedy = f"{name}._target_={near}" if near else f"{example(name)}   (or the package.Class of your own)"
-        raise ConfigError(f"{name}._target_ must name a class that can be imported", target, remedy)
-
-
-def _is_there(module: str) -> bool:
-    """Whether a module of ours, or another's package, is there; find_spec of a dotted name would import its parents."""
-    package, *rest = module.split(".")
-    if package != "src":
-        return importlib.util.find_spec(package) is not None
-    path = Path(__file__).parent.joinpath(*rest)
-    return path.is_dir() or path.with_suffix(".py").is_file()
 
 
 def _check_field(key: str, node: DictConfig, field: Any) -> None:

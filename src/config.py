@@ -122,7 +122,7 @@ class Config:
 
     seed: int = number(at_least=0, below=2**32)
     """Draws the initial weights."""
-    num_threads: int = number(at_least=1)
+    num_threads: int = number(at_least=1, at_most=1024)
     """CPU threads of one run; kept the same on every machine, so that a run comes out the same bit for bit."""
     objective: Objective = field(default_factory=Objective)
     model: Any = None

@@ -8,7 +8,8 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from src.check import into_schema
 from src.commands import command
 from src.config import Tracking
-from src.errors import ConfigError, die, reported
+from src.entry import reported
+from src.errors import Carried, ConfigError
 from src.groups import choice
 from src.overrides import written
 from src.places import place, run_folder
@@ -49,7 +50,7 @@ def evaluate(cfg: DictConfig) -> None:
 
         score(folder, record, settings.split, settings.data.path, settings.output)
     except ConfigError as error:
-        die(error)
+        raise Carried(error) from error  # Hydra would print the overrides first
 
 
 def _scoring(folder: str) -> str:

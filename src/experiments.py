@@ -15,9 +15,9 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 
 from src.commands import in_shell
+from src.errors import ConfigError
 from src.overrides import written
 from src.places import from_here, here, place
-from src.suggest import ConfigError
 
 EXPERIMENTS = Path(__file__).parent.parent / "experiments"
 _SUFFIXES = (".yaml", ".yml")
@@ -92,16 +92,16 @@ class ExperimentFiles(ConfigSource):
         """Reads the file; where it does not say to which package it belongs, it sets keys of the whole config."""
         file = self._file(config_path)
         assert file is not None
-        text, config = file.read_text(), OmegaConf.load(file)
+        config = OmegaConf.load(file)
         if not isinstance(config, DictConfig):
             law = "an experiment is a file of settings: key: value"
-            raise ConfigError(law, str(place(file)), "optimizer:\\n  lr: 0.01   (as in conf/train.yaml)")
+            raise ConfigError(law, str(place(file)), "look at conf/train.yaml: keys and values")
         if found := OmegaConf.select(config, "hydra.searchpath"):
             law = "hydra.searchpath is typed: an experiment is looked for in it, and cannot say where that is"
             typed = in_shell(f"hydra.searchpath=[{','.join(map(str, found))}]")
             raise ConfigError(law, str(place(file)), f"take it out of the file, and add {typed}")
         _find_neighbours(config, file)
-        header = self._get_header_dict(text[:512])
+        header = self._get_header_dict(file.read_text()[:512])
         header["package"] = header["package"] or "_global_"
         return ConfigResult(provider=self.provider, path=self.full_path(), config=config, header=header)
 

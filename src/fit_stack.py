@@ -3,7 +3,6 @@
 Shapes: K trials.
 """
 
-import io
 import math
 import time
 from collections.abc import Sequence
@@ -19,10 +18,12 @@ from torch import Tensor, nn
 
 from src import record as records
 from src.build import build_data, build_trainer, device_name, num_parameters
+from src.checkpoints import origin, own_stack, write_weights
 from src.config import Config
+from src.consistency import FILES, seal
 from src.data.base import TabularData
-from src.data.laws import Sums
 from src.data.split import SPLITS
+from src.durable import flush_all
 from src.halving import Halving
 from src.instantiate import instantiate
 from src.memory import keep_freed_memory
@@ -31,6 +32,8 @@ from src.net_laws import check_net, settle
 from src.progress import SweepProgress
 from src.provenance import diff_of, provenance
 from src.record import UNSOUND, Record, Row
+from src.record_check import digest_of
+from src.rows import history_until
 from src.run import told, wandb_config, wandb_identity
 from src.stack import Stack
 from src.stack_journal import StackJournal
@@ -132,40 +135,57 @@ def fit_stack(
     size = num_parameters(nets[0])
     stack = Stack(nets, instantiate(cfg.loss), [trial.cfg for trial in trials], data.scale)
     stack.keep_splits(data)
-    resumed = checkpoint if checkpoint.is_file() else None
+    stack.keys = [trial.key for trial in trials]
+    resumed = own_stack(checkpoint, stack.keys)
     with journal.stoppable():
         trainer.fit(stack, datamodule=data, ckpt_path=resumed, weights_only=True)
     progress.stack_trained()
     tested = _test(trainer, stack, journal, data)
     timing = journal.timing() | {"seconds": round(time.perf_counter() - started, 3), "ended": records.now()}
-    for position, (trial, record, rows) in enumerate(zip(trials, kept, journal.rows(len(trials)), strict=True)):
-        if record.status == "running":
-            best = next((row for row in rows if row["epoch"] == int(journal.best_epoch[position])), {})
-            record.timing |= timing | {"best_epoch": best.get("epoch"), "steps": int(journal.steps[position])}
-            record.status = _status(rows[-1], bool(journal.pruned[position]))
-            record.metrics = {**best, **(tested[position] if best else {}), "num_parameters": size}
-            ends = {"last": (journal.last_weights, rows[-1]), "best": (journal.best_weights, best)}
-            for name, (weights, row) in ends.items():
-                _write_weights(trial.folder, name, stack.state_of(position, weights), row, data, stack.splits)
-            _finish(trial, record, rows, best)
-            progress.trial_ended(record, trial.overrides)
+    left = [position for position, record in enumerate(kept) if record.status == "running"]
+    all_rows = journal.rows(len(trials))
+    for i in left:
+        trial, record, rows = trials[i], kept[i], all_rows[i]
+        best = _row_of(rows, int(journal.best_epoch[i]))
+        record.timing |= timing | {"best_epoch": best.get("epoch"), "steps": int(journal.steps[i])}
+        record.status = _status(rows[-1], bool(journal.pruned[i]))
+        record.metrics = {**best, **(tested[i] if best else {}), "num_parameters": size}
+        history = records.write_history(trial.folder, rows)
+        record.digests["history"] = digest_of(history.encode())
+        ends = {"last": (journal.last_weights, rows[-1]), "best": (journal.best_weights, best)}
+        for name, (weights, row) in ends.items():
+            if row:
+                epochs = rows.index(row) + 1
+                run = origin(trial.key, epochs, digest_of(history_until(epochs, rows, history).encode()))
+                about = {"run": run, "splits": stack.splits}
+                record.digests[name] = write_weights(trial.folder, name, stack.state_of(i, weights), row, data, about)
+    flush_all(trials[0].folder)  # what a record builds on is on the disk before it
+    for i in left:
+        _finish(trials[i], kept[i], all_rows[i])
+        progress.trial_ended(kept[i], trials[i].overrides)
+    flush_all(trials[0].folder)  # and the records are before the stack's own checkpoint goes
     return kept
+
+
+def _row_of(rows: Sequence[Row], epoch: int) -> Row:
+    """The row of an epoch, empty where there is none."""
+    return next((row for row in rows if row["epoch"] == epoch), {})
 
 
 def _start(trials: Sequence[Trial]) -> list[Record]:
     """Writes every trial's record; one that was interrupted keeps its W&B id, one that has ended is left alone."""
-    keys = [trial.key for trial in trials]
-    now = records.now()
+    stack, now = [trial.key for trial in trials], records.now()
     kept = []
     for position, trial in enumerate(trials):
         earlier = records.read(trial.folder) if (trial.folder / "record.json").is_file() else None
         record = earlier or Record(trial.key, trial.overrides)
         if not record.has_ended:
             record.status, record.error = "running", None
-            record.stack = {"size": len(trials), "position": position, "keys": keys}
+            record.stack = {"size": len(trials), "position": position, "keys": stack}
             record.timing = {"started": record.timing.get("started") or now}
             record.provenance = _source(trial.cfg)
             record.wandb = wandb_identity(trial.cfg, record)
+            seal(trial.folder, record, "config")
             records.write(trial.folder, record)
         kept.append(record)
     return kept
@@ -196,37 +216,17 @@ def _test(trainer: L.Trainer, stack: Stack, journal: StackJournal, data: Tabular
     return [dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def _write_weights(
-    folder: Path, name: str, state: dict[str, Tensor], row: Row, data: TabularData, splits: Sums
-) -> None:
-    """A checkpoint of weights only, with the names inside that one of a run alone has; none without its epoch."""
-    if not row:
-        return
-    path = folder / "checkpoints" / f"{name}.ckpt"
-    path.parent.mkdir(exist_ok=True)
-    own = data.state_dict()
-    about = {
-        "epoch": row["epoch"],
-        "global_step": row["trainer/global_step"],
-        "pytorch-lightning_version": L.__version__,
-        "splits": splits,
-    }
-    buffer = io.BytesIO()
-    torch.save(about | ({type(data).__qualname__: own} if own else {}) | {"state_dict": state}, buffer)
-    records.replace_file(path, buffer.getvalue())
-
-
 def _status(last: Row, pruned: bool) -> str:
     return "pruned" if pruned else "finished" if math.isfinite(last["train/loss"]) else "diverged"
 
 
-def _finish(trial: Trial, record: Record, rows: list[Row], best: Row) -> None:
-    """Puts what came out into the trial's history, W&B run and, last of all, its record."""
+def _finish(trial: Trial, record: Record, rows: list[Row]) -> None:
+    """Puts what came out into the trial's W&B run and, last of all, its record."""
     if record.status == "diverged":
         record.error = f"train/loss is not finite in epoch {rows[-1]['epoch']}"
-    record.objective = best.get(trial.cfg.objective.metric)
-    record.checkpoint = "checkpoints/best.ckpt" if best else None
-    records.write_history(trial.folder, rows)
+    has_best = record.timing["best_epoch"] is not None
+    record.objective = record.metrics[trial.cfg.objective.metric] if has_best else None
+    record.checkpoint = FILES["best"] if has_best else None
     _track(trial, record, rows)
     records.write(trial.folder, record)
 

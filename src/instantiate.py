@@ -7,7 +7,8 @@ from typing import Any
 import hydra.utils
 from hydra.errors import InstantiationException
 
-from src.suggest import COMMAND, ConfigError
+from src.errors import ConfigError
+from src.suggest import COMMAND
 
 
 def instantiate(node: Any, *args: Any, group: str = "", **kwargs: Any) -> Any:

@@ -15,6 +15,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 
 from src.config import Config
+from src.durable import flush
 from src.errors import Interrupted
 from src.signals import listen
 
@@ -152,12 +153,19 @@ class Journal(Checkpoint, ABC):
 
 
 def write_checkpoint(trainer: L.Trainer, path: Path, weights_only: bool = False) -> None:
-    """Replaces a checkpoint in one step: a process that is killed meanwhile leaves the one before."""
+    """Replaces a checkpoint in one step: a process that is killed meanwhile leaves the one before.
+
+    One that a training can go on from is also there after a power cut.
+    """
     half = path.with_suffix(".half")  # a name of its own: stacks that train beside each other share a folder
     try:
         trainer.save_checkpoint(half, weights_only=weights_only)
         if trainer.is_global_zero:
+            if not weights_only:
+                flush([half])
             half.replace(path)
+            if not weights_only:
+                flush([path])
     except BaseException:  # on a full disk it would take room
         half.unlink(missing_ok=True)
         raise

@@ -1,9 +1,11 @@
 """The laws that hold between keys; `check` has found each key right by itself before."""
 
 import math
+import os
 import re
 import shlex
 import sys
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -94,6 +96,8 @@ def _check_trainer(cfg: Config) -> None:
     if trainer.devices != "auto" and not numbers:
         law = "trainer.devices is auto, how many (-1 for all), or a list of device numbers"
         raise ConfigError(law, trainer.devices, "trainer.devices=1")
+    if runs_on_cpu(trainer.accelerator) and trainer.devices != "auto":
+        _check_cpu_devices(trainer.devices)
     for key in ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches"):
         value = getattr(trainer, key)
         if isinstance(value, float) and value > 1:
@@ -102,7 +106,6 @@ def _check_trainer(cfg: Config) -> None:
     if trainer.precision.startswith("16") and trainer.gradient_clip_val and cfg.optimizer.get("fused"):
         law = f"optimizer.fused=true cannot clip gradients under trainer.precision={trainer.precision}"
         raise ConfigError(law, f"trainer.gradient_clip_val={trainer.gradient_clip_val}", "optimizer.fused=null")
-
     _check_processes(cfg)
 
 
@@ -148,6 +151,21 @@ def check_callback_class(key: str, name: str) -> None:
 
 
 _FINDERS = {"LearningRateFinder": "optimizer.lr", "BatchSizeFinder": "data.batch_size"}
+
+
+def _check_cpu_devices(devices: Any) -> None:
+    """On a CPU each device is a process."""
+    most = max(8, os.cpu_count() or 1)  # a few to a core is how DDP is tried out
+    if isinstance(devices, list) or not 1 <= int(devices) <= most:
+        law = f"trainer.devices on a CPU is how many processes train: 1 to {most} on this machine"
+        raise ConfigError(law, devices, "trainer.devices=1")
+
+
+def runs_on_cpu(accelerator: str) -> bool:
+    """Whether a run is trained on the CPU, as far as that can be known before torch is imported."""
+    hidden = os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1")
+    gpus = not hidden and any(Path(path).exists() for path in ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg"))
+    return accelerator == "cpu" or (accelerator == "auto" and not gpus)
 
 
 def _check_data(data: DictConfig) -> None:

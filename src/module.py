@@ -159,6 +159,7 @@ class Regressor(LeanModule):
         rates: the learning rates of the epoch's steps so far.
         watched: whether callbacks of the user's look on. They may change weights around a validation, so the best
             checkpoint holds what was validated; and they may ask Lightning for any metric.
+        origin: says of which run a checkpoint is, and of which epoch.
     """
 
     def __init__(
@@ -172,6 +173,7 @@ class Regressor(LeanModule):
     ) -> None:
         super().__init__()
         self.metrics: dict[str, float] = {}
+        self.origin: Callable[[], dict[str, Any]] = dict
         self._monitor = monitor
         self.net = net
         self.loss = loss
@@ -232,6 +234,7 @@ class Regressor(LeanModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what a run that goes on needs to end the same: random state, and the epoch's outputs so far."""
         super().on_save_checkpoint(checkpoint)
+        checkpoint["run"] = self.origin()
         if "optimizer_states" not in checkpoint:  # the best checkpoint holds weights only
             if self.watched:
                 checkpoint["state_dict"] = self._validated or self._weights()

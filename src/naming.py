@@ -15,9 +15,9 @@ from src import experiments
 from src.check import check
 from src.commands import as_hydra_reads, command, in_shell
 from src.config import Config
+from src.errors import ConfigError, carrying
 from src.overrides import written
 from src.places import from_here, place, run_folder
-from src.suggest import ConfigError
 
 _LETTERS = 20
 _NOT_IN_KEY = ("tracking", "sweep", "resume", "checkpoint")
@@ -100,11 +100,16 @@ def canonical(value: Any) -> Any:
 
 def register() -> None:
     """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
-    OmegaConf.register_new_resolver("key", lambda *, _root_: key(check(_root_)), replace=True)
+    OmegaConf.register_new_resolver("key", _key, replace=True)
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)
-    OmegaConf.register_new_resolver("mode", lambda direction: direction[:3], replace=True)
+    OmegaConf.register_new_resolver("mode", lambda direction: str(direction)[:3], replace=True)
     experiments.register()
+
+
+@carrying
+def _key(*, _root_: DictConfig) -> str:
+    return key(check(_root_))
 
 
 def _time() -> str:

@@ -10,7 +10,15 @@ from typing import Any, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.core.override_parser.types import (
+    ChoiceSweep,
+    Glob,
+    IntervalSweep,
+    Override,
+    Quote,
+    QuotedString,
+    RangeSweep,
+)
 from hydra.errors import HydraException
 
 
@@ -63,6 +71,14 @@ def read(argv: Sequence[str] | None = None) -> Line:
     return Line(known, known.overrides, others)
 
 
+def typed(key: str) -> list[Override]:
+    """The settings of a key or a group in this process's command line; none where that cannot be read."""
+    try:
+        return read().all_of(key)
+    except FlagError:
+        return []
+
+
 @lru_cache(maxsize=10_000)
 def parse(word: str) -> Override:
     """An override as Hydra reads it: its key or group, its package, its kind (`+`, `++`, `~`) and its value.
@@ -79,6 +95,18 @@ def parsed(word: str) -> Override | None:
         return parse(word)
     except HydraException:
         return None
+
+
+def values(override: Override) -> list[Any]:
+    """The values that an override gives: one, all of a sweep that lists them, the ends of one that does not."""
+    value = override.value()
+    if isinstance(value, ChoiceSweep):
+        return [Override._convert_value(part) for part in value.list]
+    if isinstance(value, RangeSweep):
+        return [value.start]
+    if isinstance(value, IntervalSweep):
+        return [value.start, value.end]
+    return [] if isinstance(value, Glob) else [value]
 
 
 def written(key: str, value: Any) -> str:
@@ -98,9 +126,15 @@ def _element(value: Any) -> str:
     if isinstance(value, str):
         override = parsed(f"key={value}")
         is_plain = override is not None and override.value() == value and "${" not in value
-        return value if is_plain else QuotedString(value.replace("${", r"\${"), Quote.single).with_quotes()
+        return value if is_plain else _quoted(value)
     if isinstance(value, list | tuple):
         return "[" + ",".join(_element(part) for part in value) + "]"
     if isinstance(value, dict):  # Hydra's names of a dict take no quotes
         return "{" + ",".join(f"{name}:{_element(part)}" for name, part in value.items()) + "}"
     return _WORDS[value] if value is None or isinstance(value, bool) else repr(value)
+
+
+def _quoted(text: str) -> str:
+    """Text in Hydra's quotes; of the two kinds the one that a shell's single quotes leave as it is, if it can be."""
+    quote = Quote.single if '"' in text else Quote.double
+    return QuotedString(text.replace("${", r"\${"), quote).with_quotes()

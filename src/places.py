@@ -11,8 +11,8 @@ from typing import Any
 from hydra.core.hydra_config import HydraConfig
 
 from src.commands import command, in_shell
+from src.errors import ConfigError
 from src.overrides import written
-from src.suggest import ConfigError
 
 
 def here() -> Path:
@@ -196,7 +196,9 @@ def meant_by(word: str) -> str | None:
     key = {".yaml": "experiment", ".yml": "experiment", ".csv": "data.path", ".parquet": "data.path"}.get(path.suffix)
     if not (path.is_file() and key):
         return None
-    return command("train", *(["data=table"] if key == "data.path" else []), written(key, place(path)))
+    if key == "data.path":
+        return command("train", "data=table", written(key, place(path)), "data.target=…")
+    return command("train", written(key, place(path)))
 
 
 def _is_run(folder: Path) -> bool:

@@ -31,6 +31,7 @@ def provenance(seeds: dict[str, int], device: str) -> dict[str, Any]:
         "command": shlex.join([*_python(), *sys.argv[1:]]),
         "host": socket.gethostname(),
         "pid": os.getpid(),
+        "process_started": _own_start(os.getpid()),
         "seeds": seeds,
         "device": device,
         **_of_this_process(),
@@ -114,8 +115,10 @@ def _cpu() -> str:
     return platform.processor() or platform.machine()
 
 
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is running."""
+def is_alive(pid: int, start: str | None = None) -> bool:
+    """Whether a process of this machine is running: the one that started then, where that is known."""
+    if start is not None:
+        return started(pid) == start
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -123,3 +126,24 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return pid > 0
+
+
+def started(pid: int) -> str | None:
+    """When a process of this machine started, None if it has ended: with its number a name that no later one has."""
+    try:
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text()[:8]
+    except OSError:
+        return None if Path("/proc/self/stat").exists() else _started_by_ps(pid)
+    return None if state in "ZX" else f"{boot}-{fields[18]}"
+
+
+@cache
+def _own_start(pid: int) -> str | None:
+    """This process's, which a sweep asks for at every trial; one that is forked from it has a number of its own."""
+    return started(pid)
+
+
+def _started_by_ps(pid: int) -> str | None:
+    done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True)
+    return "-".join(done.stdout.split()) or None

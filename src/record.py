@@ -1,9 +1,11 @@
 """A run folder's format: `record.json` and `metrics.csv`, written so that a reader never sees half a file.
 
-Records are the only database: resume, report and evaluate read nothing else.
+Records are the only database: resume, report and evaluate read nothing else. What a record says was written by
+anything at all until it has been checked: see `read`, and `src.consistency` for the files beside it.
 """
 
 import csv
+import hashlib
 import json
 import math
 import os
@@ -15,13 +17,15 @@ from typing import Any
 from uuid import uuid4
 
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
+from src.durable import flush
 from src.errors import ConfigError
+from src.record_check import ANEW, SCHEMA, Damaged, no_number, one_line, seal, wrong
+from src.rows import Row, columns_of, history_text, line_of, parse_history
 
-SCHEMA = 1
-STATUSES = ("running", "finished", "failed", "diverged", "pruned")
 UNSOUND = ("failed", "diverged")  # what W&B shows as failed
-Row = dict[str, float]
 Prune = Callable[[int, float], bool]
 """Whether to drop a trial, from the number of its epochs so far and the objective of its best one."""
 
@@ -32,7 +36,7 @@ class Record:
 
     Attributes:
         key: hash of the task config.
-        status: one of `STATUSES`.
+        status: see `src.record_check.Status`.
         overrides: what the user typed.
         objective: the objective at the best epoch, None while there is none.
         metrics: the best epoch's metrics and the test split's, in the user's units.
@@ -43,6 +47,7 @@ class Record:
             steps_per_second, share of time outside training steps.
         provenance: see `src.provenance`.
         error: what went wrong.
+        digests: of the files beside it, by their names in `src.consistency`, and of what came out.
     """
 
     key: str
@@ -56,6 +61,7 @@ class Record:
     timing: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    digests: dict[str, str] = field(default_factory=dict)
     schema: int = SCHEMA
 
     @property
@@ -86,26 +92,43 @@ def now() -> str:
 
 
 def write(folder: Path, record: Record) -> None:
-    """Replaces the folder's record in one step."""
-    values = {"schema": record.schema, **vars(record)}
-    replace_file(folder / "record.json", json.dumps(_finite(values), indent=2) + "\n")
+    """Replaces the folder's record in one step, sealed where the run has ended.
+
+    That a run alone has ended is also known after a power cut; the records of a stack are flushed together.
+    """
+    record.digests.pop("record", None)
+    values = _plain(record)
+    if record.has_ended:
+        values["digests"]["record"] = record.digests["record"] = seal(values)
+    durable = record.has_ended and record.stack is None
+    replace_file(folder / "record.json", json.dumps(values, indent=2) + "\n", durable)
 
 
 def read(folder: Path) -> Record:
-    """Reads a folder's record.
+    """Reads a folder's record and checks every field of it.
 
     Raises:
-        ConfigError: where there is no record, or one of another schema.
+        Damaged: where a record is there that cannot be read, or was changed after its run had ended.
+        ConfigError: where there is none.
     """
+    path = folder / "record.json"
     try:
-        values = json.loads((folder / "record.json").read_text())
-        if values["schema"] != SCHEMA:
-            raise ConfigError(f"{folder} was written by another version of Tandem", f"schema {values['schema']}")
-        known = {field.name for field in fields(Record)}
-        return Record(**{name: value for name, value in values.items() if name in known})
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        law = f"{folder} is no run folder: it has no record.json that can be read"
-        raise ConfigError(law, remedy="ls outputs/runs") from error
+        values = json.loads(path.read_bytes(), parse_constant=no_number)
+        problem = wrong(values)
+    except FileNotFoundError as error:
+        raise ConfigError(f"{folder} is no run folder: it has no record.json", remedy="ls outputs/runs") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise Damaged(f"{folder} has no record.json that can be read", one_line(error), ANEW) from error
+    if problem:
+        raise Damaged(f"{path} is damaged", problem, ANEW)
+    return Record(**{name: value for name, value in values.items() if name in _NAMES})
+
+
+_NAMES = {part.name for part in fields(Record)}
+
+
+def _plain(record: Record) -> dict[str, Any]:
+    return _finite({"schema": record.schema, **vars(record)})
 
 
 def read_config(folder: Path) -> DictConfig:
@@ -113,8 +136,12 @@ def read_config(folder: Path) -> DictConfig:
     path = folder / ".hydra" / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"{folder} is no run folder: it has no .hydra/config.yaml", remedy="ls outputs/runs")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    try:
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
+        raise Damaged(f"{path} cannot be read", one_line(error), ANEW) from error
+    if not isinstance(config, DictConfig):
+        raise Damaged(f"{path} is no config", "a list", ANEW)
     return config
 
 
@@ -123,14 +150,28 @@ class History:
 
     Args:
         folder: the run folder.
-        keep_below: rows of earlier epochs are kept, later ones dropped; 0 starts anew.
+        rows: of the epochs before.
+        writes: whether it is written to the disk; of several processes of a run, one does.
+
+    Attributes:
+        rows: of all epochs.
     """
 
-    def __init__(self, folder: Path, keep_below: int = 0) -> None:
-        self._path = folder / "metrics.csv"
-        self.rows = [row for row in read_history(folder) if row["epoch"] < keep_below] if keep_below else []
-        self._columns: list[str] = list(dict.fromkeys(name for row in self.rows for name in row))
+    def __init__(self, folder: Path, rows: Sequence[Row] = (), writes: bool = True) -> None:
+        self._path, self._writes = folder / "metrics.csv", writes
+        self.rows = list(rows)
+        self._columns = columns_of(self.rows)
         self._rewrite()
+
+    @property
+    def text(self) -> str:
+        """What is in the file."""
+        return "".join(self._lines)
+
+    @property
+    def digest(self) -> str:
+        """The same as `digest_of` the file."""
+        return self._sum.copy().hexdigest()
 
     def add(self, row: Row) -> None:
         """Appends an epoch's row; a metric that was not there before becomes a new column."""
@@ -139,38 +180,37 @@ class History:
             self._columns += new
             self._rewrite()
             return
-        with self._path.open("a") as file:
-            file.write(_line(self._columns, row))
+        self._lines.append(line_of(self._columns, row))
+        self._sum.update(self._lines[-1].encode())
+        if self._writes:
+            with self._path.open("a") as file:
+                file.write(self._lines[-1])
 
     def _rewrite(self) -> None:
-        replace_file(self._path, _table(self._columns, self.rows))
+        self._lines = history_text(self.rows).splitlines(keepends=True)
+        self._sum = hashlib.blake2b(self.text.encode(), digest_size=16)
+        if self._writes:
+            replace_file(self._path, self.text)
 
 
-def write_history(folder: Path, rows: Sequence[Row]) -> None:
-    """Writes a whole history at once."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    replace_file(folder / "metrics.csv", _table(columns, rows))
+def write_history(folder: Path, rows: Sequence[Row]) -> str:
+    """Writes a whole history at once, and returns what it wrote."""
+    text = history_text(rows)
+    replace_file(folder / "metrics.csv", text)
+    return text
 
 
 def read_history(folder: Path) -> list[Row]:
-    """The rows of a run's `metrics.csv`; a row cut off by a kill is left out."""
+    """The rows of a run's `metrics.csv`; a row cut off by a kill is left out.
+
+    Raises:
+        Damaged: where they are no numbers.
+    """
     path = folder / "metrics.csv"
-    text = path.read_text() if path.is_file() else ""
-    whole = text[: text.rfind("\n") + 1].splitlines()
-    return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
-
-
-def _table(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    head = [",".join(columns) + "\n"] if columns else []
-    return "".join([*head, *(_line(columns, row) for row in rows)])
-
-
-def _line(columns: Sequence[str], row: Row) -> str:
-    return ",".join(repr(row[name]) if name in row else "" for name in columns) + "\n"
-
-
-def _number(cell: str) -> float:
-    return int(cell) if cell.lstrip("-").isdigit() else float(cell)
+    try:
+        return parse_history(path.read_text() if path.is_file() else "")
+    except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
+        raise Damaged(f"{path} is damaged", one_line(error), ANEW) from error
 
 
 def _finite(value: Any) -> Any:
@@ -182,8 +222,14 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def replace_file(path: Path, content: str | bytes) -> None:
-    """Writes a file beside `path` and moves it over it: a reader sees the old file or the new one."""
+def replace_file(path: Path, content: str | bytes, durable: bool = False) -> None:
+    """Writes a file beside `path` and moves it over it: a reader sees the old file or the new one.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        durable: whether that also holds after a power cut.
+    """
     data = content.encode() if isinstance(content, str) else content
     temporary = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
@@ -192,7 +238,11 @@ def replace_file(path: Path, content: str | bytes) -> None:
         except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             temporary.write_bytes(data)
+        if durable:
+            flush([temporary])
         os.replace(temporary, path)
+        if durable:
+            flush([path])
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

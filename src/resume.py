@@ -1,16 +1,24 @@
 """Goes on with a sweep that was stopped: `python -m src.resume <sweep folder>`."""
 
-import json
 import os
 import re
+import shlex
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import yaml
+from yaml import YAMLError
+
+from src import record as records
 from src.arguments import Arguments
 from src.commands import in_shell
 from src.errors import ConfigError, die
 from src.overrides import read, written
 from src.places import STANDS, here, place, stands, sweep_folder
+from src.record_check import Damaged
+from src.sweep.folder import read_sweep
 
 _ROOT = Path(__file__).parent.parent
 _ARGUMENTS = Arguments(
@@ -49,12 +57,29 @@ def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
         raise ConfigError("resume takes one sweep folder", in_shell(*words), _ARGUMENTS.example)
     folder = sweep_folder(words[0], _ARGUMENTS.again).resolve()
     try:
-        sweep = json.loads((folder / "sweep.json").read_text())
-        typed, cwd = [str(word) for word in sweep["argv"]], Path(sweep["cwd"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        sweep = read_sweep(folder)
+    except Damaged as error:
+        sweep = _from_trials(folder)
+        if sweep:
+            law = str(error).splitlines()[0].removeprefix("error: ")
+            print(f"{law}: the sweep goes on as its trials say", file=sys.stderr)
+    if not sweep:
         law = f"{place(folder)} is no sweep folder: it has no sweep.json that can be read"
-        raise ConfigError(law, remedy="ls outputs/sweeps") from error
-    return folder, typed, cwd if cwd.is_dir() else here()
+        raise ConfigError(law, remedy="ls outputs/sweeps")
+    cwd = Path(sweep["cwd"])
+    return folder, [str(word) for word in sweep["argv"]], cwd if cwd.is_dir() else here()
+
+
+def _from_trials(folder: Path) -> dict[str, Any]:
+    """What a sweep's file said, as far as the trials' records and Hydra's notes beside them know it."""
+    for path in sorted(folder.glob("*/record.json")):
+        with suppress(ConfigError, OSError, ValueError, LookupError, TypeError, YAMLError):
+            python, *words = shlex.split(records.read(path.parent).provenance["command"])
+            notes = yaml.safe_load((path.parent / ".hydra" / "hydra.yaml").read_bytes())
+            cwd = notes["hydra"]["runtime"]["cwd"]
+            if [python, *words[:2]] == ["python", "-m", "src.train"] and isinstance(cwd, str):
+                return {"argv": words[2:], "cwd": cwd}
+    return {}
 
 
 if __name__ == "__main__":

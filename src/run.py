@@ -1,6 +1,6 @@
 """Trains a run and leaves its record: `fit` for one that begins, `resume` for one that was stopped."""
 
-import os
+import logging
 import time
 from contextlib import closing
 from dataclasses import replace
@@ -16,20 +16,27 @@ from src.again import as_it_stood
 from src.build import Run, build, device_name, early_stopping, num_parameters
 from src.callbacks import callbacks_in, own_callbacks, score_anew
 from src.check import check
+from src.checkpoints import history_in, settle
 from src.commands import command
 from src.config import Config
+from src.consistency import FILES, changed, check_files, opened, seal
+from src.durable import flush
 from src.errors import ConfigError, Interrupted
 from src.groups import TARGETS
 from src.metric_names import split_of
 from src.overrides import written
+from src.ownership import owned
 from src.places import here, place, rebased
 from src.progress import Progress
-from src.provenance import is_alive, provenance
+from src.provenance import provenance
 from src.record import Prune, Record
+from src.record_check import digest_of
 from src.run_journal import RunJournal
 from src.signals import stoppable
 from src.summary import run_summary
 from src.tracking import NullTracker, Tracker, new_id, run_name, track
+
+log = logging.getLogger(__name__)
 
 
 def fit(
@@ -60,29 +67,42 @@ def fit(
         Interrupted: where a signal stopped the run.
     """
     record = Record(naming.key(cfg), overrides, wandb={"id": wandb_id})
-    return _fit(cfg, folder, config, record, None, quiet, prune)
+    with owned(folder):
+        return _fit(cfg, folder, config, record, None, quiet, prune)
 
 
 def resume(folder: Path, quiet: bool = False, prune: Prune | None = None) -> Record:
     """Goes on with a run that was stopped, from its last checkpoint, under its W&B id.
 
     Raises:
-        ConfigError: where the folder holds no run, or one that is still going on.
+        ConfigError: where the folder holds no run, one that is still going on, or not one state of one run.
     """
-    config = as_it_stood(records.read_config(folder), folder)
-    cfg = check(config)
-    record = records.read(folder)
-    _check_key(folder, record, naming.key(cfg))
+    record, config = opened(folder)
     if record.has_ended:
+        _mend_history(folder, record)
+        check_files(folder, record, "history", "best", "last")
         run_summary(record, folder, Console(quiet=quiet))
         return record
     if record.stack is not None:
         law = f"{folder.name} is a trial of a sweep and goes on with it"
         raise ConfigError(law, remedy=command("resume", place(folder.parent)))
-    _refuse_if_alive(record, folder)
-    last = folder / "checkpoints" / "last.ckpt"
-    record.status, record.error = "running", None
-    return _fit(cfg, folder, config, record, last if last.is_file() else None, quiet, prune)
+    config = as_it_stood(config, folder)
+    cfg = check(config)
+    with owned(folder):
+        record = records.read(folder)  # it may have ended before it was ours
+        checkpoint = settle(folder, record.key)
+        record.status, record.error = "running", None
+        return _fit(cfg, folder, config, record, checkpoint, quiet, prune)
+
+
+def _mend_history(folder: Path, record: Record) -> None:
+    """Writes the history of a run that has ended again, where its last checkpoint has what the record says of it."""
+    if "metrics.csv" not in changed(folder, record, "history", "last"):
+        return
+    text = history_in(folder / "checkpoints" / "last.ckpt")
+    if text is not None and digest_of(text.encode()) == record.digests["history"]:
+        records.replace_file(folder / "metrics.csv", text)
+        log.warning(f"{folder}/metrics.csv was not what the run left: it is written again from last.ckpt")
 
 
 def _fit(
@@ -103,12 +123,13 @@ def _fit(
         try:
             if main:
                 record.wandb = wandb_identity(cfg, record)
+                seal(folder, record, "config")
                 records.write(folder, record)
                 tracker = _tracker(cfg, folder, config, record)
                 records.write(folder, record)
             console = Console(quiet=quiet or not main)
             with closing(Progress(cfg.objective.metric, cfg.trainer.max_epochs, console)) as progress:
-                journal = RunJournal(folder, cfg, tracker, progress, prune)
+                journal = RunJournal(folder, record.key, cfg, tracker, progress, prune)
                 _train(cfg, folder, record, journal, checkpoint)
         except BaseException as error:
             _ended_badly(folder, record, error, main)
@@ -116,6 +137,8 @@ def _fit(
             raise
         record.timing |= {"seconds": round(time.perf_counter() - started, 3), "ended": records.now()}
         if main:
+            seal(folder, record, *FILES)
+            flush(folder / name for name in FILES.values())
             records.write(folder, record)
     if main:
         with stoppable(command("sync", place(folder))):  # an upload is waited for
@@ -206,20 +229,3 @@ def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool)
     record.error = f"{type(error).__name__}: {error}"
     if main:
         records.write(folder, record)
-
-
-def _check_key(folder: Path, record: Record, key: str) -> None:
-    """A run goes on as it began; the keys of an older version were shorter."""
-    if len(record.key) == len(key) and record.key != key:
-        law = f"{folder}/.hydra/config.yaml must be as it was when the run began: other settings are another run"
-        raise ConfigError(law, f"it gives the key {key}, not {record.key}", "put it back, or train anew with them")
-
-
-def _refuse_if_alive(record: Record, folder: Path) -> None:
-    """Two processes in one folder would write over each other; those of one DDP run share it."""
-    source, pid = record.provenance, int(record.provenance.get("pid", 0))
-    if record.error is not None or source.get("host") != os.uname().nodename or ranks.RANK:
-        return
-    if pid != os.getpid() and is_alive(pid):
-        law = f"{folder} is still being trained"
-        raise ConfigError(law, f"process {pid} on {source['host']}", f"kill {pid}, then resume")

@@ -18,8 +18,10 @@ from torch import Tensor, nn
 
 from src.again import as_it_stood
 from src.build import make_data, set_up
+from src.checkpoints import open_best
 from src.commands import command
 from src.config import Tracking
+from src.consistency import opened
 from src.data.base import Arrays, Scale, TabularData
 from src.data.laws import check_same, sums_of
 from src.errors import ConfigError
@@ -27,7 +29,8 @@ from src.instantiate import instantiate
 from src.metric_names import MetricName, free_name
 from src.module import Scores
 from src.places import from_here, short
-from src.record import Record, read_config
+from src.record import Record
+from src.record_check import Damaged, one_line
 from src.summary import metrics_table, printable
 from src.tracking import track
 
@@ -64,9 +67,9 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
         path: a new file, for a run that was trained on a table.
         output: where the predictions go; None is `predictions.csv` in the run folder.
     """
-    config = as_it_stood(read_config(folder), folder)
-    checkpoint = torch.load(folder / str(record.checkpoint), map_location="cpu", weights_only=True)
-    scored = predict(config, checkpoint, split, path)
+    record, config = opened(folder)
+    config = as_it_stood(config, folder)
+    scored = predict(config, open_best(folder, record), split, path)
     target = from_here(output) if output else folder / "predictions.csv"
     _write(scored, target)  # before anything is told or tracked: it may not be possible
     console = Console()
@@ -100,9 +103,11 @@ def predict(config: DictConfig, checkpoint: dict[str, Any], split: str, path: st
         check_same(checkpoint.get("splits"), sums_of(data), type(data).__name__)
         scored = _from_split(data, split, scale)
     net = instantiate(config.model, input_dim=len(scale.feature_mean), output_dim=len(scale.target_mean))
-    net.to(dtype).load_state_dict(
-        {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
-    )
+    weights = {name.removeprefix("net."): value for name, value in state.items() if name.startswith("net.")}
+    try:
+        net.to(dtype).load_state_dict(weights)
+    except RuntimeError as error:
+        raise Damaged("the checkpoint's weights are not those of this run's model", one_line(error)) from error
     with torch.inference_mode():
         predicted = net.eval()(scored.features.to(dtype)).double()
     loss = instantiate(config.loss)

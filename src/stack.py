@@ -33,6 +33,7 @@ class Stack(LeanModule):
 
     Attributes:
         size: K.
+        keys: of the K trials.
         names: of the weights, as a net alone has them.
         constants: the nets' buffers, each (K, ...); training changes none of them (see `why_not`).
         trials: (K',) which of the K trials are still training.
@@ -50,6 +51,7 @@ class Stack(LeanModule):
         self.keep_scale(scale)
         self.metrics: dict[str, Tensor] = {}
         self.size = len(nets)
+        self.keys: list[str] = []
         self.constants = buffers
         self._buffers_of_nets = buffers
         self._net = StackedNet(nets, len(scale.feature_mean))
@@ -163,6 +165,7 @@ class Stack(LeanModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         super().on_save_checkpoint(checkpoint)
+        checkpoint["run"] = {"keys": self.keys}
         checkpoint["random"] = torch.get_rng_state()
         checkpoint["random_cuda"] = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
         checkpoint["schedules"] = self._schedules.state_dict()

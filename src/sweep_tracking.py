@@ -4,7 +4,7 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from src import record as records
 from src.config import Tracking
@@ -12,6 +12,7 @@ from src.record import Record, replace_file
 from src.tracking import WandbTracker, new_id, placed, say_what_is_left, track
 from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
+from src.valid import problem
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +43,9 @@ def track_sweep(
     kept = _read(folder)
     about = {"sweep": name, "trials": len(rows)}
     identity = {"name": f"{name} summary", "group": name, "job_type": "sweep", "run_id": kept.get("id") or new_id()}
+    if not kept:  # killed at any moment, the sweep goes on with this id
+        kept = {"mode": settings.mode, "id": identity["run_id"], "group": name, "url": None}
+        replace_file(folder / "wandb.json", json.dumps(kept, indent=2) + "\n")
     tracker = track(folder, settings, about, **identity)
     if isinstance(tracker, WandbTracker):
         tracker.keep(f"sweep-{tracker.info['id']}", columns, rows, [file for file in files if file.is_file()])
@@ -63,7 +67,7 @@ def settle(folder: Path, settings: Tracking, trials: Mapping[Path, Record], uplo
         if record.wandb.get("id") and record.wandb != (told := _told(path, record.wandb, settings, outcome)):
             record.wandb = told
             records.write(path, record)
-    if (kept := _read(folder)) and kept["url"] is None:
+    if (kept := _read(folder)) and kept.get("url") is None:
         told = _told(folder, kept, settings, outcome)
         replace_file(folder / "wandb.json", json.dumps(told, indent=2) + "\n")
         if told["url"]:
@@ -80,5 +84,13 @@ def _logs(folder: Path) -> list[Path]:
 
 
 def _read(folder: Path) -> dict[str, str | None]:
+    """What is known of the sweep's W&B run; of a file that is torn its log knows the id."""
     path = folder / "wandb.json"
-    return json.loads(path.read_text()) if path.is_file() else {}
+    try:
+        values = json.loads(path.read_bytes()) if path.is_file() else {}
+        if problem(values, dict[str, str | None], "it") is None:
+            return cast(dict[str, str | None], values)
+    except ValueError:
+        pass
+    runs = _logs(folder)
+    return {"id": runs[-1].name.rpartition("-")[2]} if runs else {}

@@ -68,7 +68,8 @@ def is_being_written(run: Path) -> bool:
         record = records.read(folder)
         source = record.provenance
         mine = record.status == "running" and record.error is None and source.get("host") == os.uname().nodename
-        return mine and record.wandb.get("id") == run.name.rpartition("-")[2] and is_alive(int(source.get("pid", 0)))
+        lives = is_alive(int(source.get("pid", 0)), source.get("process_started"))
+        return mine and record.wandb.get("id") == run.name.rpartition("-")[2] and lives
     return False
 
 

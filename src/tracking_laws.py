@@ -13,8 +13,9 @@ from typing import Any
 
 from src import ranks
 from src.config import Tracking
+from src.errors import ConfigError
 from src.lean_wandb import OF_A_RUN
-from src.suggest import COMMAND, ENTRY, ConfigError, setting
+from src.suggest import COMMAND, ENTRY, setting
 
 LONGEST = 128
 """Letters in a name of a run, a group or a project."""
@@ -47,8 +48,7 @@ def check_tracking(tracking: Tracking, group: str | None) -> None:
     """
     names = {"tracking.project": tracking.project, "tracking.entity": tracking.entity}
     for key, name in (names | {"tracking.name": tracking.name, "sweep.name": group}).items():
-        if name is not None and not _is_printable(name, LONGEST):
-            raise ConfigError(f"{key} must be 1 to {LONGEST} letters that can be printed", name, f"{key}=mine")
+        check_name(key, name)
     for key, name in names.items():
         if re.search(_NOT_IN_PROJECTS, name or ""):
             law = rf"{key} must hold none of / \ # ? % :"
@@ -56,6 +56,16 @@ def check_tracking(tracking: Tracking, group: str | None) -> None:
     _check_tags(tracking.tags)
     if tracking.mode != "disabled" and not ranks.RANK:
         _check_environment(tracking, group, _SAID)
+
+
+def check_name(key: str, name: str | None) -> None:
+    """Checks what a run, a sweep or a project is called.
+
+    Raises:
+        ConfigError: where W&B would refuse it.
+    """
+    if name is not None and not _is_printable(name, LONGEST):
+        raise ConfigError(f"{key} must be 1 to {LONGEST} letters that can be printed", name, f"{key}=mine")
 
 
 def _check_tags(tags: list[str]) -> None:

@@ -10,8 +10,11 @@ from omegaconf import DictConfig
 
 from src import naming, sweep
 from src.check import check
-from src.errors import ConfigError, die, reported
+from src.consistency import opened
+from src.entry import reported
+from src.errors import Carried, ConfigError
 from src.imports import heavy_imports
+from src.ownership import claim_run, release_all
 from src.sweep.pruning import Pruning
 
 
@@ -36,7 +39,7 @@ def train(cfg: DictConfig) -> float | None:
     except ConfigError as error:
         if one_of_many:
             raise
-        die(error)
+        raise Carried(error) from error  # Hydra would print the overrides first
     if record.status == "diverged" and not one_of_many:
         raise SystemExit(f"diverged: {record.error}; try a smaller optimizer.lr")
     return record.objective
@@ -47,16 +50,22 @@ train.stackable = True  # type: ignore[attr-defined]
 
 def main() -> None:
     """The command line: `resume=<run folder>` goes on with a run as it was configured, all else is Hydra's."""
-    naming.register()
-    sweep.register()
-    with reported():
-        folder = naming.resumed(sys.argv[1:])
-        if folder is None:
-            hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
-            return
-        with heavy_imports():
-            from src.run import resume
-        resume(folder)
+    try:
+        with reported():
+            naming.register()
+            sweep.register()
+            folder = naming.resumed(sys.argv[1:])
+            if folder is None:
+                hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
+                return
+            record, _ = opened(folder)
+            if not record.has_ended:
+                claim_run(folder)
+            with heavy_imports():
+                from src.run import resume
+            resume(folder)
+    finally:
+        release_all()
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def test_a_run_goes_on_by_its_folder_alone_however_that_is_quoted(folder: Path) 
 def test_a_folder_or_a_file_without_a_key_is_told_with_its_command(folder: Path) -> None:
     assert meant_by("runs/my run") == "python -m src.train resume='runs/my run'"
     assert meant_by("sweeps/s") == "python -m src.resume sweeps/s"
-    assert meant_by("file.csv") == "python -m src.train data=table data.path=file.csv"
+    assert meant_by("file.csv") == "python -m src.train data=table data.path=file.csv data.target=…"
     assert meant_by("e.yaml") == "python -m src.train experiment=e.yaml"
     assert meant_by("adam") is None
 

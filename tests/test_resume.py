@@ -21,10 +21,10 @@ from torch import Tensor
 
 from src import journal, run
 from src.check import check
-from src.checkpoints import ReadableCheckpoints
 from src.errors import ConfigError, Interrupted
 from src.module import Regressor
 from src.progress import Progress
+from src.readable import ReadableCheckpoints
 from src.record import read, read_history, write
 from tests.conftest import SMALL, composed, fresh, write_hydra_folder
 from tests.test_run import trained

@@ -277,7 +277,7 @@ def test_of_epochs_that_tie_the_one_of_lower_loss_and_then_the_earlier_is_best_a
         costs, losses = (values.double() for values in columns)
         together._keep_best(stack, cfg.objective.sign * costs, losses, epoch)
     for curve, found in zip(curves, together.best_epoch.tolist(), strict=True):
-        alone = RunJournal(tmp_path, cfg, NullTracker(), Progress(metric, 1, console))
+        alone = RunJournal(tmp_path, "a" * 20, cfg, NullTracker(), Progress(metric, 1, console))
         for epoch, row in enumerate(curve):
             alone._is_best({"epoch": epoch, **row})
         known = [epoch for epoch, row in enumerate(curve) if math.isfinite(row[metric])]

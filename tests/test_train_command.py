@@ -1,7 +1,8 @@
 """`python -m src.train` as a user types it."""
 
-import json
+import os
 import signal
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,8 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from src.record import read, read_history
+from src.ownership import owned
+from src.record import read, read_history, write
 from tests.sweep.commands import command, quick, start
 
 Shell = Callable[..., CompletedProcess[str]]
@@ -91,16 +93,18 @@ def test_resume_of_a_finished_run_shows_it_and_changes_nothing(tmp_path: Path) -
 
 
 def test_run_that_is_still_going_on_is_not_resumed(tmp_path: Path) -> None:
-    import os
-
     quick(tmp_path, *SHORT)
     run = only_run(tmp_path)
-    values = json.loads((run / "record.json").read_text())
-    values["status"], values["provenance"]["pid"] = "running", os.getpid()
-    (run / "record.json").write_text(json.dumps(values))
-    refused = quick(tmp_path, f"resume=outputs/runs/{run.name}")
+    record = read(run)
+    record.status, record.provenance["pid"] = "running", os.getpid()  # as if it had the number that ours has
+    write(run, record)
+    with owned(run):
+        refused = quick(tmp_path, f"resume=outputs/runs/{run.name}")
     assert refused.returncode == 2
-    assert str(os.getpid()) in refused.stderr
+    assert f"process {os.getpid()} on {socket.gethostname()}" in refused.stderr
+    assert f"kill {os.getpid()}" in refused.stderr
+    (run / ".lock").write_text(f"process {os.getpid()} on {socket.gethostname()}, started long-ago")
+    assert quick(tmp_path, f"resume=outputs/runs/{run.name}").returncode == 0, "a dead process holds nothing"
 
 
 @pytest.mark.soak

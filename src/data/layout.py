@@ -7,7 +7,6 @@ many cells as the header, apart from blank lines. It may also have
 
 The ways are the separators comma, semicolon, tab, bar (and a space between quoted names, as R writes it), with a
 backslash before quotes and backslashes or without. Where two ways fit, or none does, the text is refused.
-The counts are numpy's, over the bytes: 0.2 s for 200 MB.
 """
 
 import re
@@ -16,28 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_NEWLINE, _QUOTE, _RETURN = b'\n"\r'
-_CHUNK = 1 << 20
-RETURN = "a carriage return in the middle of the line"
+from src.data.records import QUOTE, Fault, records
+
 _WRITTEN = {b'\\"': b'""', b"\\\\": b"\\"}  # \N stays: a missing value in MySQL and PostgreSQL
-_DOUBLE = 'write a quote inside a cell twice, and the cell in quotes: "a 2"" pipe"'
-
-
-class Fault(Exception):
-    """Why a text does not fit.
-
-    Args:
-        text: what does not fit.
-        place: of a byte in the line to blame.
-        reason: what is wrong there.
-        remedy: what to do about it.
-    """
-
-    def __init__(self, text: bytes, place: int, reason: str, remedy: str) -> None:
-        super().__init__(reason)
-        self.line = text.count(b"\n", 0, place) + 1
-        self.reason = reason
-        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -74,12 +54,15 @@ def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
         for separator in _candidates(reading, separators):
             try:
                 fits.append(_fit(reading, separator.encode()))
-            except Fault as fault:
-                faults.append(fault)
+            except Fault as misfit:
+                faults.append(misfit)
     wide = [fit for fit in fits if fit.num_columns > 1]
     wide = [fit for fit in wide if is_tsv and fit.separator == "\t"] or wide
     if not wide and (faults or not fits):
         raise max(faults, key=lambda fault: fault.line)
+    for fault in faults:
+        if wide and fault.num_columns > max(fit.num_columns for fit in wide):
+            raise fault  # most lines fit this way, and are cut into more cells
     fits = wide or fits
     if len({fit.separator for fit in wide}) > 1:
         signs = " or ".join(fit.separator if fit.separator != "\t" else "a tab" for fit in wide)
@@ -94,7 +77,7 @@ def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
 
 def place_of(layout: Layout, record: int) -> int:
     """Where a record begins in the text, the header being record 0."""
-    for starts, _, _ in _records(layout.text, layout.separator.encode()):
+    for starts, _, _ in records(layout.text, layout.separator.encode()):
         if record < len(starts):
             return int(starts[record])
         record -= len(starts)
@@ -145,19 +128,26 @@ def _fit(text: bytes, separator: bytes) -> Layout:
         Fault: where it does not fit.
     """
     rows = _Rows(text, separator)
-    for starts, ends, cells in _records(text, separator):
+    for starts, ends, cells in records(text, separator):
         rows.add(starts, ends, cells)
     if b'"' in text and rows.num_records < text.count(b"\n"):
         _check_long_records(text, separator, rows)
     header = text[: rows.header_end]
-    if b"\\" + separator in header or (b"\\\n" in text and (rows.width == 1 or b"\\\n\n" in text)):
-        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     extra = rows.width - rows.num_names
+    if b"\\" in text and _may_escape(text, separator, header, rows.width, extra):
+        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     if extra < 0 and not header.endswith(separator * -extra):
         raise rows.ragged(rows.first_row, rows.width)
     if extra > 0:
         text = _with_whole_header(text, separator, rows)
     return Layout(text, separator.decode(), max(rows.width, rows.num_names), rows.num_records)
+
+
+def _may_escape(text: bytes, separator: bytes, header: bytes, width: int, extra: int) -> bool:
+    """Whether a backslash outside quotes could take a separator's or a line end's meaning, and rows still be whole."""
+    if b"\\" + separator in (text if extra > 0 else header):
+        return True
+    return b"\\\n" in text and (width == 1 or b"\\\n\n" in text)
 
 
 def _with_whole_header(text: bytes, separator: bytes, rows: "_Rows") -> bytes:
@@ -204,7 +194,7 @@ class _Rows:
         if (extra := self.width - self.num_names) > 0:
             last = [self._buffer[ends[is_row] - 1 - i] == self._sign for i in range(extra)]
             self.num_trailing += int(np.all(last, axis=0).sum())
-            self.num_quoted += int((self._buffer[starts[is_row]] == _QUOTE).sum())
+            self.num_quoted += int((self._buffer[starts[is_row]] == QUOTE).sum())
 
     def ragged(self, place: int, num_cells: int) -> Fault:
         """The fault of a row that has another number of cells than the header or the rows before it."""
@@ -212,82 +202,23 @@ class _Rows:
             reason = f"{num_cells} cell{'s' * (num_cells > 1)}, where the header has {self.num_names}"
             return Fault(self._text, place, reason, "the first line must name each column; put # before lines above it")
         reason = f"{num_cells} cell{'s' * (num_cells > 1)}, where the rows above have {self.width}"
-        return Fault(self._text, place, reason, "correct this line; a cell that holds a separator stands in quotes")
-
-
-def _records(
-    text: bytes, separator: bytes, quoting: bool = True
-) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """Starts, ends and numbers of cells of the records, a chunk of the text at a time.
-
-    Raises:
-        Fault: for a quote that neither opens nor closes a whole cell, and for a carriage return outside quotes.
-    """
-    buffer = np.frombuffer(text, np.uint8)
-    has_quotes, has_returns = quoting and b'"' in text, b"\r" in text
-    is_open, pending, begin = 0, 0, 0
-    last_quote = 0
-    for offset in range(0, len(buffer), _CHUNK):
-        chunk = buffer[offset : offset + _CHUNK]
-        is_mark = (chunk == separator[0]) | (chunk == _NEWLINE)
-        if has_returns:
-            is_mark |= chunk == _RETURN
-        marks = np.flatnonzero(is_mark) + offset
-        if has_quotes:
-            quotes = np.flatnonzero(chunk == _QUOTE) + offset
-            _check_quotes(text, quotes, is_open, separator[0], last_quote)
-            if len(quotes) or is_open:
-                marks = marks[(np.searchsorted(quotes, marks) + is_open) % 2 == 0]
-                is_open = (is_open + len(quotes)) % 2
-                last_quote = int(quotes[-1]) if len(quotes) else last_quote
-        signs = buffer[marks]
-        if has_returns and (returns := marks[signs == _RETURN]).size:
-            raise Fault(text, int(returns[0]), RETURN, "write all line ends alike")
-        lasts = np.flatnonzero(signs == _NEWLINE)
-        ends = marks[lasts]
-        yield np.r_[begin, ends[:-1] + 1][: len(ends)], ends, np.diff(lasts, prepend=-1 - pending)
-        if len(lasts):
-            pending, begin = len(marks) - 1 - int(lasts[-1]), int(ends[-1]) + 1
-        else:
-            pending += len(marks)
-    if is_open:
-        raise Fault(text, last_quote, "a quote is opened and never closed: is the file cut off?", _DOUBLE)
-    if begin < len(buffer):  # the last line has no end
-        yield np.array([begin]), np.array([len(buffer)]), np.array([pending + 1])
-
-
-def _check_quotes(text: bytes, quotes: np.ndarray, is_open: int, separator: int, last_quote: int) -> None:
-    """Quotes take turns to open and to close; two that touch are one inside a cell, closed and opened again."""
-    if not len(quotes):
-        return
-    buffer = np.frombuffer(text, np.uint8)
-    opens, closes = quotes[is_open::2], quotes[1 - is_open :: 2]
-    before = buffer[np.maximum(opens - 1, 0)]
-    is_begin = (before == separator) | (before == _NEWLINE) | (before == _QUOTE) | (opens == 0)
-    after = buffer[np.minimum(closes + 1, len(buffer) - 1)]
-    is_end = (after == separator) | (after == _NEWLINE) | (after == _QUOTE) | (closes == len(buffer) - 1)
-    wrong_opens, wrong_closes = opens[~is_begin], closes[~is_end]
-    if not (len(wrong_opens) or len(wrong_closes)):
-        return
-    if not len(wrong_closes) or (len(wrong_opens) and wrong_opens[0] < wrong_closes[0]):
-        raise Fault(text, int(wrong_opens[0]), "a quote in the middle of a cell", _DOUBLE)
-    index = int(np.searchsorted(quotes, wrong_closes[0]))
-    opened = int(quotes[index - 1]) if index else last_quote
-    raise Fault(text, opened, "the cell that a quote opens here goes on after the next quote", _DOUBLE)
+        remedy = "correct this line; a cell that holds a separator stands in quotes"
+        fits_header = self.width == self.num_names
+        return Fault(self._text, place, reason, remedy, self.width if fits_header else 0)
 
 
 def _check_long_records(text: bytes, separator: bytes, rows: _Rows) -> None:
     """Records of several lines: it must be certain that these are not rows with quotes that mean themselves.
 
     Raises:
-        Fault: where each line in such a record is a whole row, and a cell is a quote and nothing else; or where the
-            text fits as well when quotes mean nothing. Names in quotes say that quotes are meant.
+        Fault: where the first and last line of such a record are whole rows, and a cell is a quote and nothing else; or
+            where the text fits as well when quotes mean nothing. Names in quotes say that quotes are meant.
     """
     remedy = 'write a cell that is one quote as """"'
     if text[:1] != b'"' and (place := _first_long(text, separator)) is not None:
         plain = _Rows(text, separator)
         try:
-            for starts, ends, cells in _records(text, separator, quoting=False):
+            for starts, ends, cells in records(text, separator, quoting=False):
                 plain.add(starts, ends, cells)
         except Fault:
             pass
@@ -296,13 +227,13 @@ def _check_long_records(text: bytes, separator: bytes, rows: _Rows) -> None:
                 raise Fault(text, place, "a quoted cell of several lines, each of which could be a row", remedy)
     lone = re.compile(rb'(?:^|[%b\n])"(?:[%b\n]|$)' % (re.escape(separator), re.escape(separator)))
     for start, record in _long_records(text, separator):
-        are_whole = all(line.count(separator) + 1 == rows.width for line in record.split(b"\n"))
-        if are_whole and lone.search(record):
+        outer = (record.partition(b"\n")[0], record.rpartition(b"\n")[2])
+        if all(line.count(separator) + 1 == rows.width for line in outer) and lone.search(record):
             raise Fault(text, start, "a cell that is one quote, or a quoted cell of several whole rows", remedy)
 
 
 def _long_records(text: bytes, separator: bytes) -> Iterator[tuple[int, bytes]]:
-    for starts, ends, _ in _records(text, separator):
+    for starts, ends, _ in records(text, separator):
         for start, end in zip(starts.tolist(), ends.tolist(), strict=True):
             if text.find(b"\n", start, end) >= 0:
                 yield start, text[start:end]

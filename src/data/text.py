@@ -19,9 +19,10 @@ from typing import Any
 
 import polars as pl
 
-from src.data.layout import RETURN, Fault, Layout, layout_of, place_of
+from src.data.layout import Layout, layout_of, place_of
 from src.data.marks import shows_point
 from src.data.numerals import MISSING
+from src.data.records import RETURN, Fault
 from src.data.text_file import filtered, text_of, unreadable
 from src.errors import ConfigError
 
@@ -155,6 +156,10 @@ def _check_comments(layout: Layout, comment: bytes, header: _Header, rows: pl.Da
 
 def _lines_that_begin(sign: bytes, text: bytes) -> Iterator[int]:
     """Where lines begin with a sign, outside quotes."""
+    if sign[:1] not in text:  # ten times as fast
+        return
+    if sign[:1] not in text:  # many times as fast
+        return
     num_quotes, before, place = 0, 0, text.find(b"\n" + sign)
     while place >= 0:
         num_quotes += text.count(b'"', before, place)

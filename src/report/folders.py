@@ -15,9 +15,11 @@ import yaml
 
 from src import record as records
 from src.config import Objective
+from src.consistency import changed, check_files, opened
 from src.errors import ConfigError
 from src.ranking import Setting, ranked
 from src.record import Record
+from src.record_check import Damaged
 from src.report.parameters import Parameter, parameters
 
 
@@ -34,7 +36,7 @@ class Sweep:
         argv: what was typed after `python -m src.train`.
         provenance: of the sweep's last launch, or of the run.
         num_waiting: trials that were asked for and have no record yet.
-        unreadable: folders inside whose record cannot be read.
+        unreadable: folders inside whose record cannot be read or is not of what lies beside it, and why.
         left_out: the objectives of the other trials: their numbers cannot be compared with these.
     """
 
@@ -102,7 +104,7 @@ def _read(folder: Path) -> Sweep:
     if not folder.is_dir():
         raise ConfigError("there is no such folder", str(folder), "ls outputs/sweeps outputs/runs")
     if (folder / "record.json").is_file():
-        record = records.read(folder)
+        record = _trial(folder)
         return Sweep(folder, folder.name, [record], True, _config(folder), provenance=record.provenance)
     left = _json(folder / "sweep.json")
     places = sorted(Path(entry.path) for entry in os.scandir(folder) if _is_trial(entry))
@@ -114,19 +116,20 @@ def _read(folder: Path) -> Sweep:
 
 
 def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:
-    found, unreadable = {}, []
+    found, unreadable = {}, {}
+    asked = [str(key) for key in left.get("keys", [])]
     for place in places:
         try:
-            found[place.name] = _trial(place)
-        except (ConfigError, AttributeError):
-            unreadable.append(place.name)
-    asked = [str(key) for key in left.get("keys", [])]
+            found[place.name] = _trial(place, is_named_by_key=bool(asked))
+        except ConfigError as error:
+            unreadable[place.name] = _reason(error)
     order = {key: position for position, key in enumerate(asked)}
     trials = sorted(found.items(), key=lambda item: order.get(item[0], len(order)))
     others = _other_objectives(folder, [key for key, _ in trials])
     trials = [(key, record) for key, record in trials if key not in others]
     source = left.get("provenance") or next((record.provenance for _, record in trials), {})
-    sweep = Sweep(folder, folder.name, [record for _, record in trials], provenance=source, unreadable=unreadable)
+    sweep = Sweep(folder, folder.name, [record for _, record in trials], provenance=source)
+    sweep.unreadable = [f"{name} ({reason})" for name, reason in unreadable.items()]
     sweep.left_out = list(others.values())
     sweep.config = next((config for key, _ in trials if (config := _config(folder / key))), {})
     sweep.argv = [str(word) for word in left.get("argv", [])]
@@ -134,12 +137,23 @@ def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:
     return sweep
 
 
-def _trial(folder: Path) -> Record:
+def _trial(folder: Path, is_named_by_key: bool = False) -> Record:
     record = records.read(folder)
+    if is_named_by_key and record.key != folder.name:
+        raise Damaged("it is another trial's, or a copy", record.key)
+    check_files(folder, record, "history")
+    if changed(folder, record, "config"):  # also where only how it was tracked has changed
+        opened(folder)
     record.key = folder.name  # in a folder of runs, the time stands before the key
     if git := record.provenance.get("git"):
         git.pop("diff", None)  # as long as the change itself, once for every trial
     return record
+
+
+def _reason(error: ConfigError) -> str:
+    """What is wrong, in a few words."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line.removeprefix("got: ") for line in lines if line.startswith("got: ")), lines[0])[:80]
 
 
 def _is_trial(entry: "os.DirEntry[str]") -> bool:

@@ -6,7 +6,8 @@ from datetime import datetime
 import plotly.graph_objects as go
 import polars as pl
 
-from src.record import STATUSES, Record
+from src.record import Record
+from src.record_check import STATUSES
 from src.report.curves import even_choice
 from src.report.theme import STATUS, axis, figure, tint
 

@@ -8,9 +8,11 @@ import sys
 from omegaconf import OmegaConf
 
 from src import record as records
+from src.consistency import set_aside
 from src.errors import ConfigError, Interrupted
 from src.laws import needs_processes
 from src.record import Prune, Record
+from src.record_check import Damaged
 from src.run import fit, resume
 from src.signals import die_with_parent
 from src.sweep.folder import earlier_record
@@ -30,10 +32,15 @@ def fit_alone(job: Job, prune: Prune | None) -> Record:
         return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True, prune=prune)
     if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
         (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
-    # Whoever holds the sweep knows that no process trains it, even if one has the number of the one that did.
-    earlier.stack, earlier.error = None, earlier.error or "interrupted"
+    earlier.stack = None
     records.write(job.folder, earlier)
-    return resume(job.folder, quiet=True, prune=prune)
+    try:
+        return resume(job.folder, quiet=True, prune=prune)
+    except Damaged as error:
+        law = str(error).splitlines()[0].removeprefix("error: ")
+        log.warning(f"trial {job.key} is trained from its start, and its checkpoints are kept as they are: {law}")
+        set_aside(job.folder / "checkpoints")
+        return resume(job.folder, quiet=True, prune=prune)
 
 
 def _fit_in_processes(job: Job) -> Record:

@@ -1,46 +1,29 @@
-"""A sweep's folder: who works in it, what was asked for, and which stacks were under way."""
+"""A sweep's folder: what was asked for, and which stacks were under way."""
 
-import fcntl
 import hashlib
 import json
+import logging
 import os
-import socket
+import shlex
 import sys
-from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 import yaml
 
 from src import record as records
 from src.check import check_values
+from src.consistency import FILES, changed, seal, set_aside
 from src.errors import ConfigError
 from src.naming import check_same
 from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
-from src.sweep.jobs import Job
+from src.record_check import Damaged, Provenance, digest_of, one_line
+from src.sweep.jobs import Job, write_hydra_files
+from src.valid import problem
 
-
-@contextmanager
-def sole_owner(folder: Path) -> Iterator[None]:
-    """Holds the folder for this process; the operating system lets go of it however the process ends.
-
-    Raises:
-        ConfigError: where another process holds it.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / ".lock").open("a+") as lock:
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # unlike flock, no process forked from this one holds it
-        except (BlockingIOError, PermissionError):  # POSIX leaves the choice
-            lock.seek(0)
-            law = f"{folder} is worked on by another process"
-            raise ConfigError(law, lock.read().strip(), "wait for it, or choose another sweep.name") from None
-        lock.truncate(0)
-        lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        lock.flush()
-        yield
+log = logging.getLogger(__name__)
 
 
 def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> list[str]:
@@ -58,7 +41,7 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
         ConfigError: where the data has changed under a stack that is to go on.
     """
     path = folder / "sweep.json"
-    earlier = json.loads(path.read_text()) if path.is_file() else {}
+    earlier = _earlier_sweep(path)
     now, data = provenance({}, ""), _digests(jobs)
     changed = [file for file, digest in earlier.get("data", {}).items() if data.get(file, digest) != digest]
     if changed and stacks_under_way(folder):
@@ -69,12 +52,75 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
     diffs = earlier.get("diffs", {}) | diff_of(now["git"])
     values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
     values["data"] = earlier.get("data", {}) | data
-    replace_file(path, json.dumps(values, indent=2) + "\n")
+    values["ended"] = earlier.get("ended")
+    replace_file(path, json.dumps(values, indent=2) + "\n", durable=True)
     told = [
         f"{file} has changed since this sweep's earlier launch: its ended trials learnt from what it held before"
         for file in changed
     ]
     return told + _changes(earlier, asked if is_whole else earlier["keys"], now["git"]) if earlier else []
+
+
+class _Sweep(TypedDict, total=False):
+    """What `sweep.json` may hold."""
+
+    argv: list[str]
+    cwd: str
+    keys: list[str]
+    provenance: Provenance
+    diffs: dict[str, str]
+    data: dict[str, str]
+    ended: str | None
+
+
+def read_sweep(folder: Path) -> dict[str, Any]:
+    """What a sweep's own file says; nothing where there is none.
+
+    Raises:
+        Damaged: where it is there and cannot be read.
+    """
+    path = folder / "sweep.json"
+    try:
+        values = json.loads(path.read_bytes())
+        wrong = problem(values, _Sweep, "it") or next((f"{name} is missing" for name in _NEEDED - values.keys()), None)
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        wrong = one_line(error)
+    if wrong:
+        raise Damaged(f"{path} is damaged", wrong, f"python -m src.resume {shlex.quote(str(folder))}")
+    return cast(dict[str, Any], values)
+
+
+_NEEDED = {"argv", "cwd", "keys", "provenance"}
+
+
+def _earlier_sweep(path: Path) -> dict[str, Any]:
+    try:
+        return read_sweep(path.parent)
+    except Damaged as error:
+        log.warning(
+            f"{str(error).splitlines()[0].removeprefix('error: ')}: it is written anew, and kept as {path.name}.damaged"
+        )
+        set_aside(path)
+        return {}
+
+
+def sweep_ended(folder: Path, records: Sequence[Record]) -> bool:
+    """Whether a sweep's end has been written down, with these trials as they are now."""
+    return read_sweep(folder).get("ended") == _state(records)
+
+
+def say_sweep_ended(folder: Path, records: Sequence[Record]) -> None:
+    """Writes down that all of a sweep's end is done: report, table, and its run in W&B."""
+    values = read_sweep(folder) | {"ended": _state(records)}
+    replace_file(folder / "sweep.json", json.dumps(values, indent=2) + "\n", durable=True)
+
+
+def _state(records: Sequence[Record]) -> str:
+    """A digest of what came out of the trials."""
+    told = sorted((record.key, record.status, record.objective) for record in records)
+    return digest_of(json.dumps(told).encode())
 
 
 def forget_sweep(folder: Path) -> None:
@@ -107,8 +153,58 @@ def _changes(earlier: dict[str, Any], asked: list[str], git: dict[str, Any] | No
 
 
 def earlier_record(job: Job) -> Record | None:
-    """The record of a job that was begun in an earlier launch."""
-    return records.read(job.folder) if (job.folder / "record.json").is_file() else None
+    """The record of a job that was begun in an earlier launch.
+
+    One that is damaged is set aside, with a line: the job trains again.
+    """
+    path = job.folder / "record.json"
+    if not os.path.lexists(path):
+        return None
+    try:
+        record = records.read(job.folder)
+        if record.key != job.key:
+            raise Damaged(f"{path} is another trial's", record.key)
+    except Damaged as error:
+        return _begun_again(job, error)
+    return record
+
+
+def ended_record(job: Job) -> Record | None:
+    """The record of a job that ended in an earlier launch, and left what its record says.
+
+    One that left something else is set aside, with a line. A checkpoint may be missing: whoever makes room on a disk
+    does not want trials trained again.
+    """
+    record = earlier_record(job)
+    if record is None or not record.has_ended:
+        return None
+    wrong = changed(job.folder, record, "history")
+    wrong += [file for file in changed(job.folder, record, "best", "last") if (job.folder / file).exists()]
+    if wrong:
+        _begun_again(job, Damaged(f"{job.folder / wrong[0]} is not what the trial left"))
+        return None
+    if changed(job.folder, record, "config"):
+        log.warning(f"the config in {job.folder} is not what the trial left: it is written again")
+        write_hydra_files(job)
+        seal(job.folder, record, "config")
+        records.write(job.folder, record)
+    return record
+
+
+def _begun_again(job: Job, error: Damaged) -> Record | None:
+    """Sets a trial's record aside, with a line; what is left is its W&B id, in a record of a trial that was begun."""
+    law, *more = (line.strip() for line in str(error).removeprefix("error: ").splitlines())
+    why = "".join(f" ({line.removeprefix('got: ')})" for line in more if line.startswith("got: "))
+    log.warning(f"{law}{why}: it is kept as record.json.damaged, and trial {job.key} is trained again")
+    set_aside(job.folder / "record.json")
+    for name in ("best", "last"):
+        (job.folder / FILES[name]).unlink(missing_ok=True)
+    ids = {run.name.rpartition("-")[2] for run in (job.folder / "wandb").glob("offline-run-*")}
+    if len(ids) != 1:
+        return None
+    record = Record(job.key, job.overrides, wandb={"id": ids.pop()})
+    records.write(job.folder, record)
+    return record
 
 
 def check_folders(jobs: Sequence[Job]) -> None:
@@ -156,7 +252,20 @@ def stack_checkpoint(folder: Path, keys: Sequence[str]) -> Path:
 def stacks_under_way(folder: Path) -> list[list[str]]:
     """The trials of each stack that left a checkpoint and did not end."""
     lists = sorted((folder / "stacks").glob("*.json"))
-    return [json.loads(path.read_text()) for path in lists if path.with_suffix(".ckpt").is_file()]
+    return [keys for path in lists if path.with_suffix(".ckpt").is_file() and (keys := _keys_in(path))]
+
+
+def _keys_in(path: Path) -> list[str]:
+    """The trials in a stack's list; one that is torn goes, and its trials train from their start."""
+    try:
+        keys = json.loads(path.read_bytes())
+        if problem(keys, list[str], "it") is None:
+            return cast(list[str], keys)
+    except ValueError:
+        pass
+    log.warning(f"{path} is damaged: what its stack has trained is lost")
+    stack_ended(path.with_suffix(".ckpt"))
+    return []
 
 
 def stack_ended(checkpoint: Path) -> None:
@@ -168,5 +277,5 @@ def stack_ended(checkpoint: Path) -> None:
 def forget_ended_stacks(folder: Path, ended: Collection[str]) -> None:
     """Removes what a process left that was killed once its trials had ended, and not yet their stack."""
     for path in (folder / "stacks").glob("*.json"):
-        if set(json.loads(path.read_text())) <= set(ended):
+        if set(_keys_in(path)) <= set(ended):
             stack_ended(path.with_suffix(".ckpt"))

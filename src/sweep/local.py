@@ -3,6 +3,8 @@
 import errno
 import logging
 import math
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -10,16 +12,17 @@ from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
 from hydra.core.utils import JobReturn, JobStatus, configure_log, env_override, setup_globals
+from hydra.errors import HydraException
 from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from src.commands import command
-from src.errors import ConfigError, die
+from src.errors import ConfigError
 from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.places import place, short
 from src.record import Record
-from src.sweep.folder import check_folders, earlier_record, forget_ended_stacks, forget_sweep, write_sweep
+from src.sweep.folder import check_folders, earlier_record, ended_record, forget_ended_stacks, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
@@ -57,15 +60,21 @@ class LocalLauncher(BasicLauncher):
         sweep = Path(str(self.config.hydra.sweep.dir))
         resume = command("resume", place(sweep))
         try:
+            if not job_overrides:
+                raise ConfigError(
+                    "a sweep needs a trial: its values leave none",
+                    shlex.join(sys.argv[1:]),
+                    "python -m src.train -m seed=0,1",
+                )
             _check("stack_size", self.stack_size, "trials")
             _check("workers", self.workers, "processes")
             _check_subdir(OmegaConf.to_container(self.config.hydra.sweep)["subdir"])  # type: ignore[index,call-overload]
             jobs = compose_jobs(self.hydra_context.config_loader, self.config, sweep, job_overrides, initial_job_idx)
             with session(sweep, resume), env_override(self.config.hydra.job.env_set):
                 return self._launch(sweep, jobs, resume, is_first=initial_job_idx == 0)
-        except ConfigError as error:
+        except (ConfigError, HydraException):
             forget_sweep(sweep)
-            die(error)
+            raise
         except OSError as error:
             if error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise
@@ -80,7 +89,7 @@ class LocalLauncher(BasicLauncher):
         for change in changes if is_first else []:
             log.warning(change)
         trials = list({job.key: job for job in reversed(jobs)}.values())[::-1]  # the same config twice is one trial
-        ended = {job.key for job in trials if (record := earlier_record(job)) and record.has_ended}
+        ended = {job.key for job in trials if ended_record(job)}
         pruning = Pruning(self.config.hydra.sweeper.get("pruner"), sweep, trials[0].cfg)
         if self.part_of is None:
             earlier = f", {len(ended)} of them ended before" if ended else ""
@@ -93,7 +102,7 @@ class LocalLauncher(BasicLauncher):
         forget_ended_stacks(sweep, [key for key, record in records.items() if record.has_ended])
         if self.part_of is None:
             failed = any(record.status == "failed" for record in records.values())
-            end_sweep(sweep, trials[0].cfg, records, bool(waiting), more=[resume] if failed else [])
+            end_sweep(sweep, trials[0].cfg, records, more=[resume] if failed else [])
         failure = _failure(sweep, list(records.values()))
         results = [_returned(job, records[job.key], failure) for job in jobs]
         by_key = {job.key: result for job, result in zip(jobs, results, strict=True)}
@@ -129,7 +138,7 @@ def _check(name: str, value: int | str, what: str) -> None:
 def _check_subdir(given: str) -> None:
     if given != "${key:}":
         law = "a trial's folder is named by its key (hydra.sweep.subdir): it is found again by that"
-        raise ConfigError(law, given, "hydra.sweep.dir=... puts the whole sweep elsewhere")
+        raise ConfigError(law, given, "hydra.sweep.dir=outputs/…   # puts the whole sweep elsewhere")
 
 
 def _failure(sweep: Path, records: Sequence[Record]) -> str:

@@ -29,7 +29,7 @@ def say_what_came_out(search: Search) -> None:
     if len(search.metrics) > 1:
         _say_front(search, Console())
     keep_best = _keeper(search) if len(search.metrics) == 1 else None
-    end_sweep(search.folder, search.cfg, own, search.anything_new, keep_best=keep_best)
+    end_sweep(search.folder, search.cfg, own, keep_best=keep_best)
 
 
 def _keeper(search: Search) -> Callable[[Setting], str]:

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from src import record as records
 from src.config import Config, Objective
+from src.consistency import check_files
 from src.errors import ConfigError
 from src.halving import Halving
 from src.metric_names import split_of
 from src.naming import without_seed
 from src.record import Prune
+from src.record_check import Damaged
 
 if TYPE_CHECKING:  # optuna is slow to import, and few pruners need it
     from optuna.trial import FrozenTrial
@@ -79,7 +81,7 @@ class Pruning:
         settings: dict[tuple[str, ...], list[tuple[str, list[float]]]] = {}
         for path in sorted(self._sweep.glob("*/record.json")):
             record = _read(path.parent, path.stat().st_mtime_ns)
-            if record.has_ended and (curve := best_so_far(path.parent, self._objective)):
+            if record and record.has_ended and (curve := best_so_far(path.parent, self._objective)):
                 settings.setdefault(without_seed(record.overrides), []).append((record.status, curve))
         seeds = (zip(*setting, strict=True) for setting in settings.values())
         return [(set(statuses), [mean(values) for values in zip(*curves, strict=False)]) for statuses, curves in seeds]
@@ -156,5 +158,11 @@ def _history(folder: Path) -> list[records.Row]:
 
 
 @cache
-def _read(folder: Path, changed: int) -> records.Record:
-    return records.read(folder)
+def _read(folder: Path, changed: int) -> records.Record | None:
+    """A trial's record; None where it is damaged, and is trained again."""
+    try:
+        record = records.read(folder)
+        check_files(folder, record, "history")
+    except Damaged:
+        return None
+    return record

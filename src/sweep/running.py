@@ -138,7 +138,8 @@ class Running:
             return
         checkpoint = stack_checkpoint(self._sweep, [job.key for job in stack])
         for job in stack:
-            write_hydra_files(job)
+            if not _has_ended(job):
+                write_hydra_files(job)
         try:
             fit_stack([_trial(job) for job in stack], checkpoint, self._progress, self._pruning.of_stack())
         except Exception as error:  # most often one trial's fault; out of memory, halving is the remedy too

@@ -38,7 +38,6 @@ class Search:
     Attributes:
         told: every suggestion whose outcome the study knows, in order.
         study: Optuna's.
-        anything_new: whether a trial was trained.
     """
 
     def __init__(
@@ -59,7 +58,6 @@ class Search:
             _trial_of(s, r): f for s in self._left for r, f in zip(s.records, s.folders, strict=True) if r.is_over
         }
         self.told: list[tuple[Suggestion, Outcome]] = []
-        self.anything_new = False
         self.study = self._new_study()
         if options.storage:
             check_copy(self.study, self._left, options.storage, folder.name)
@@ -131,7 +129,6 @@ class Search:
         jobs = {(*suggestion.overrides, *seed): None for suggestion in batch for seed in self._seeds}
         left = [job for job in jobs if job not in self._folders]
         if left:
-            self.anything_new = True
             fixed = without_seed(self.space.fixed)
             done, total = len(self.told) * len(self._seeds), self._num_trials * len(self._seeds)
             self._launcher.part_of = (done, total)  # type: ignore[attr-defined]

@@ -10,12 +10,13 @@ from rich.console import Console
 
 from src.commands import command
 from src.config import Config
+from src.ownership import owned
 from src.places import place
 from src.ranking import Setting, ranked
 from src.record import Record
 from src.signals import stoppable
 from src.summary import sweep_summary
-from src.sweep.folder import sole_owner
+from src.sweep.folder import say_sweep_ended, sweep_ended
 from src.sweep_tracking import settle, track_sweep
 from src.upload import Upload, shared_upload
 
@@ -41,7 +42,7 @@ def session(sweep: Path, resume: str) -> Iterator[None]:
     if sweep in _open:
         yield
         return
-    with sole_owner(sweep), stoppable(resume), shared_upload(sweep) as upload:
+    with owned(sweep, "sweep.name"), stoppable(resume), shared_upload(sweep) as upload:
         _open[sweep] = upload
         try:
             yield
@@ -53,17 +54,18 @@ def end_sweep(
     sweep: Path,
     cfg: Config,
     records: Mapping[str, Record],
-    anything_new: bool,
     more: Sequence[str] = (),
     keep_best: Callable[[Setting], str] | None = None,
 ) -> None:
     """Writes the report, says what came out, and ends the tracking; within a session.
 
+    It is done again, by the command that goes on with the sweep, until `sweep.json` says that all of it is done: the
+    report is written anew, and the sweep's run in W&B is the same one.
+
     Args:
         sweep: the sweep folder.
         cfg: the config of any trial.
         records: of the trials that were asked for, by their keys.
-        anything_new: whether one of them was trained in this session.
         more: commands to type next.
         keep_best: writes the best setting down, if all its trials finished, and returns a command to type next.
     """
@@ -76,11 +78,15 @@ def end_sweep(
     sweep_summary(told, cfg.objective, sweep, Console(), report.page if report else None, more, importances)
     files = [report.page, report.table_files[0]] if report else []
     try:
-        if anything_new and cfg.tracking.mode != "disabled":
+        is_new, mode = not sweep_ended(sweep, told), cfg.tracking.mode
+        if is_new and mode != "disabled":
             columns, rows = _table(settings, cfg.objective.metric)
             best = dict(zip(columns, rows[0], strict=True)) if rows else {}
-            track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
+            told_to = track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
+            mode = "failed" if told_to["mode"] == "disabled" else mode
         settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, _open[sweep])
+        if is_new and report and mode != "failed":
+            say_sweep_ended(sweep, told)
     except Exception as error:  # the trials have come out, whatever goes wrong here
         log.warning(f"W&B: {error}; the sweep's records have everything")
 

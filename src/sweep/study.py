@@ -1,8 +1,7 @@
 """A study and its suggestions: Optuna's memory, rebuilt from the records that the suggestions' trials left."""
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,19 @@ from statistics import fmean, stdev
 from typing import Any
 
 import optuna
+import yaml
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from src import record as records
 from src.config import Objective
+from src.consistency import check_files
 from src.errors import ConfigError
 from src.naming import without_seed
 from src.ranking import BOOKKEEPING
 from src.record import Record
+from src.record_check import Damaged
+from src.sweep.folder import read_sweep
 from src.sweep.pruning import best_so_far
 from src.sweep.space import Space, Values
 
@@ -105,17 +108,38 @@ def recorded(sweep: Path, space: Space) -> list[Suggestion]:
     """
     found: dict[tuple[str, ...], Suggestion] = {}
     fixed = _trained(space.fixed)
+    keys = set()
     for folder in _folders(sweep):
-        record = records.read(folder)
-        values = space.values(record.overrides)
-        own = [text for text in without_seed(record.overrides) if text.split("=")[0] not in space.distributions]
+        record, overrides = _read(folder)
+        values = space.values(overrides)
+        own = [text for text in without_seed(overrides) if text.split("=")[0] not in space.distributions]
         if values is None or _trained(own) != fixed:
             continue
         texts = space.overrides(values)
         suggestion = found.setdefault(tuple(texts), Suggestion(values, texts))
-        suggestion.records.append(record)
-        suggestion.folders.append(folder)
+        if record is not None and record.key not in keys:  # a copy of a trial's folder is no further trial
+            keys.add(record.key)
+            suggestion.records.append(record)
+            suggestion.folders.append(folder)
     return list(found.values())
+
+
+def _read(folder: Path) -> tuple[Record | None, list[str]]:
+    """A trial's record and overrides; no record where it is damaged, and the launcher trains it again."""
+    try:
+        record = records.read(folder)
+        check_files(folder, record, "config", "history")
+    except Damaged:
+        return None, _overrides(folder / ".hydra" / "overrides.yaml")
+    return record, record.overrides
+
+
+def _overrides(path: Path) -> list[str]:
+    try:
+        texts = yaml.safe_load(path.read_bytes())
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    return [str(text) for text in texts] if isinstance(texts, list) else []
 
 
 def export(study: optuna.Study, trials: Sequence[FrozenTrial], storage: str, name: str) -> None:
@@ -188,8 +212,10 @@ def _trained(overrides: Sequence[str]) -> set[str]:
 
 def _folders(sweep: Path) -> list[Path]:
     """The trials' folders in the order in which they were asked for."""
-    path = sweep / "sweep.json"
-    keys: Mapping[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
-    order = {key: place for place, key in enumerate(keys.get("keys", []))}
+    try:
+        keys = read_sweep(sweep).get("keys", [])
+    except Damaged:  # the launcher writes it anew
+        keys = []
+    order = {key: place for place, key in enumerate(keys)}
     found = [path.parent for path in sweep.glob("*/record.json")]
     return sorted(found, key=lambda folder: (order.get(folder.name, len(order)), folder.name))

@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from src.check import into_schema
 from src.commands import command
 from src.config import Config
-from src.errors import ConfigError, die
+from src.errors import ConfigError
 from src.laws import METRICS
 from src.places import place
 from src.suggest import closest
@@ -67,9 +67,9 @@ class OptunaSweeper(Sweeper):
             with session(folder, resume):
                 OmegaConf.save(self._config, folder / "multirun.yaml")
                 self._run(search)
-        except ConfigError as error:
+        except ConfigError:
             forget_sweep(folder)
-            die(error)
+            raise
 
     def _run(self, search: "Search") -> None:
         from src.sweep.outcome import say_what_came_out

@@ -12,7 +12,7 @@ WRONG = {
     "a point": (["optimizer.lr=interval(0.1,0.1)"], "an interval's end lies above its start", "optimizer.lr=0.1"),
     "log of zero": (["optimizer.lr=tag(log,interval(0,1))"], "starts above 0", "tag(log,interval(1e-5,1.0))"),
     "log of zero, whole": (["model.hidden_dim=tag(log,int(interval(0,9)))"], "starts above 0", "interval(1,9)"),
-    "empty range": (["model.hidden_dim=range(9,1)"], "a range's stop lies beyond its start", "range(1,10)"),
+    "empty range": (["model.hidden_dim=range(9,1)"], "a range's stop lies beyond its start", "range(1,9)"),
     "another tag": (["optimizer.lr=tag(logarithmic,interval(1e-4,1))"], "the one tag is log", "tag(log,"),
     "a tagged choice": (["optimizer.lr=tag(log,choice(1e-4,1))"], "the one tag is log", "tag(log,"),
     "nothing to search": (["optimizer.lr=0.1"], "a search needs a key to search", "interval(1e-5,1e-1)"),
@@ -33,7 +33,7 @@ WRONG = {
     "no trials": (["hydra.sweeper.num_trials=0", LR], "hydra.sweeper.num_trials must be a number at least 1", "try"),
     "trials as text": (["hydra.sweeper.num_trials=many", LR], "hydra.sweeper.num_trials must be a whole number", "try"),
     "a failure rate": (["hydra.sweeper.max_failure_rate=2", LR], "at least 0 and at most 1", "max_failure_rate"),
-    "no such sweeper key": (["hydra.sweeper.num_trial=9", LR], "hydra.sweeper.num_trial", "--cfg hydra"),
+    "no such sweeper key": (["hydra.sweeper.num_trial=9", LR], "hydra.sweeper.num_trial", "num_trials=9"),
     "objective": (["hydra.sweeper.objective=[val/loss,num_params]", LR], "lists some of", "num_parameters"),
     "one objective": (["hydra.sweeper.objective=[val/mae]", LR], "two objectives or more", "objective.metric=val/mae"),
     "pruning on two": (

@@ -55,7 +55,7 @@ JOBS = [
     ["model.hidden_dim=${data.batch_size}"],
     ["early_stopping.patience=3"],
     ["trainer.gradient_clip_val=null", "resume=null"],
-    ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=[0]"],
+    ["trainer=ddp", "trainer.accelerator=gpu", "trainer.devices=[0]"],
     ["tracking=disabled", "tracking.project=p"],
     ["sweep.name=given"],
 ]
