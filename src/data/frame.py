@@ -24,7 +24,7 @@ Features
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -37,6 +37,7 @@ from src.commands import in_shell
 from src.data.marks import Marks
 from src.data.meaning import read_columns
 from src.data.numerals import Style, stripped
+from src.data.parquet import read_parquet
 from src.data.text import read_text
 from src.errors import ConfigError
 from src.overrides import written
@@ -221,25 +222,13 @@ def _load(file: Path, as_numbers: bool) -> tuple[pl.DataFrame, pl.Series, str]:
     Text is stripped, and missing is null.
     """
     digest = hashlib.sha256()
-    table = read_text(file, as_numbers, digest.update) if _is_text(file) else _load_parquet(file, digest.update)
+    table = read_text(file, as_numbers, digest.update) if _is_text(file) else read_parquet(file, digest.update)
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     numbers = (~is_blank).arg_true()
     if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
     return (table if len(numbers) == table.height else table[numbers]), numbers, digest.hexdigest()
-
-
-def _load_parquet(file: Path, see: Callable[[bytes], object]) -> pl.DataFrame:
-    data = file.read_bytes()
-    see(data)
-    try:
-        return pl.read_parquet(data)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        begins = data.startswith(b"PAR1")
-        why = "damaged or cut off" if begins else "something else than its name says"
-        remedy = "write the file again" if begins else "let its name end as its kind does, such as .csv for text"
-        raise ConfigError("data.path must be a whole Parquet file", f"{file.name} is {why}", remedy) from error
 
 
 def _clean(column: pl.Series) -> pl.Series:

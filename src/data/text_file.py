@@ -14,7 +14,7 @@ from pathlib import Path
 
 from src.errors import ConfigError
 
-MAX_UNPACKED = 2 * 10**9
+MAX_UNPACKED = 10**9
 MAX_RATIO = 30
 
 _ENCODINGS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
