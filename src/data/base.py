@@ -144,8 +144,8 @@ class TabularData(L.LightningDataModule, ABC):
     def scaled(self, arrays: Arrays, rows: Any = slice(None), scale: Scale | None = None) -> tuple[Tensor, Tensor]:
         """Rows of a dataset, standardised by a scale, by default this dataset's own."""
         scale = scale or self.scale
-        features = (torch.from_numpy(arrays.features[rows]) - scale.feature_mean) / scale.feature_std
-        targets = (torch.from_numpy(arrays.targets[rows]) - scale.target_mean) / scale.target_std
+        features = (torch.from_numpy(arrays.features[rows]) - scale.feature_mean).div_(scale.feature_std)
+        targets = (torch.from_numpy(arrays.targets[rows]) - scale.target_mean).div_(scale.target_std)
         return features.to(self.dtype), targets.to(self.dtype)
 
     def train_dataloader(self) -> Batches:

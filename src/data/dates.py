@@ -50,6 +50,11 @@ _NUMBER_IS_DATE = rf"^(?:{_YYYY}{_MM}(?:{_DD}(?:[0-9]{{4}}|[0-9]{{6}})?)?|{_MM}\
 _SAMPLE, _FEWEST = 1000, 5
 
 
+def may_be_dates(numbers: pl.Series) -> bool:
+    """Whether a cell of a text that holds numbers is written like a date."""
+    return bool(numbers.str.contains(_NUMBER_IS_DATE).any())
+
+
 def date_in(column: pl.Series, is_number: bool) -> str | None:
     """A cell of a column that holds dates, times or durations; None for any other column.
 

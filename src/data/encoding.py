@@ -14,6 +14,7 @@ targets may be absent.
 Shapes: N rows, D encoded features, O targets.
 """
 
+from collections.abc import Iterator
 from typing import TypedDict, final
 
 import numpy as np
@@ -73,10 +74,15 @@ def encode(rows: pl.DataFrame, encoding: Encoding) -> tuple[np.ndarray, np.ndarr
     Returns:
         Features N x D, finite, and targets N x O, NaN where a target is missing or its column absent.
     """
-    features = [_encoded(rows[column["name"]], column) for column in encoding["features"]]
+    features = np.empty((rows.height, len(feature_names(encoding))))
+    end = 0
+    for column in encoding["features"]:
+        for values in _encoded(rows[column["name"]], column):
+            features[:, end] = values.to_numpy()
+            end += 1
     nothing = pl.Series([None] * rows.height, dtype=pl.Float64)
     targets = [rows[name] if name in rows.columns else nothing for name in encoding["targets"]]
-    return np.hstack(features), np.column_stack([target.fill_null(np.nan).to_numpy() for target in targets])
+    return features, np.column_stack([target.fill_null(np.nan).to_numpy() for target in targets])
 
 
 def is_unknown(column: pl.Series, how: NumberColumn | TextColumn) -> pl.Series:
@@ -112,11 +118,12 @@ def _measured(column: pl.Series) -> NumberColumn | TextColumn:
     return {"name": column.name, "median": median, "has_missing": column.has_nulls(), "is_binary": is_binary}
 
 
-def _encoded(column: pl.Series, how: NumberColumn | TextColumn) -> np.ndarray:
-    """One or more columns, N x 1 to N x levels."""
+def _encoded(column: pl.Series, how: NumberColumn | TextColumn) -> Iterator[pl.Series]:
+    """One or more columns of numbers, or of true and false."""
     if "levels" in how:
-        return (
-            np.column_stack([column.eq_missing(pl.Series([level], dtype=pl.String)) for level in how["levels"]]) * 1.0
-        )
-    parts = [column.fill_null(how["median"]), column.is_null()]
-    return np.column_stack(parts if how["has_missing"] else parts[:1]).astype(np.float64)
+        for level in how["levels"]:
+            yield column.eq_missing(pl.Series([level], dtype=pl.String))
+        return
+    yield column.fill_null(how["median"])
+    if how["has_missing"]:
+        yield column.is_null()

@@ -3,7 +3,7 @@
 Reading
 - `.csv`, `.tsv` and `.txt`, also with `.gz` after it, are text whose first line names the columns (`text.py`).
   `.parquet` and `.pq` are Parquet.
-- Missing are: an empty cell, NaN, and the words in `MISSING`. Spaces around names and text do not count.
+- Missing are: an empty cell, NaN, and the words in `numerals.MISSING`. Spaces around names and text do not count.
 - A column of a text file holds numbers if every value reads as one, in the way of writing of that file
   (`numerals.py`), or if every value is `true` or `false`, which are 1 and 0.
 - Columns without a name (an index that pandas wrote) and empty lines are not read.
@@ -36,7 +36,8 @@ import polars as pl
 from src.commands import in_shell
 from src.data.marks import Marks
 from src.data.meaning import read_columns
-from src.data.numerals import Style
+from src.data.numerals import Style, stripped
+from src.data.parquet import read_parquet
 from src.data.text import read_text
 from src.errors import ConfigError
 from src.overrides import written
@@ -45,11 +46,6 @@ from src.suggest import closest, setting
 
 TEXT_FILES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 PARQUET_FILES = (".parquet", ".pq")
-MISSING = (
-    *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN", "NaT"),
-    *("NULL", "Null", "null", "(null)", r"\N", "None", "none", "NONE", "?", ".", "-", "--", "–", "—"),
-    *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
-)
 _INDEX = r"(__index_level_\d+__)?"
 _REFILL = "write a header and rows into it, or choose another file with data.path=…"
 
@@ -104,7 +100,7 @@ def read_table(
     file = _file(path)
     targets = _names("data.target", target)
     chosen = None if features is None else _names("data.features", features)
-    return _read(file, file.stat().st_mtime_ns, file.stat().st_size, targets, chosen, Marks(decimal, thousands))
+    return _read(_state(file), targets, chosen, Marks(decimal, thousands))
 
 
 def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
@@ -113,7 +109,7 @@ def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
     Raises:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
-    return _load(_file(path))
+    return _load(_file(path), as_numbers=False)[:2]
 
 
 def digest_of(path: str) -> str:
@@ -123,7 +119,20 @@ def digest_of(path: str) -> str:
         ConfigError: for a file that is missing or cannot be a table.
     """
     file = _file(path)
-    return _digest(file, file.stat().st_mtime_ns, file.stat().st_size)
+    state = _state(file)
+    if state not in _digests:  # each round of a sweep asks for it
+        with file.open("rb") as opened:
+            _digests[state] = hashlib.file_digest(opened, "sha256").hexdigest()
+    return _digests[state]
+
+
+_State = tuple[Path, int, int]
+_digests: dict[_State, str] = {}
+
+
+def _state(file: Path) -> _State:
+    about = file.stat()
+    return file, about.st_mtime_ns, about.st_size
 
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
@@ -167,10 +176,26 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=2)  # the check of the config and the training both read
-def _read(
-    file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen: tuple[str, ...] | None, marks: Marks
+def _read(state: _State, targets: tuple[str, ...], chosen: tuple[str, ...] | None, marks: Marks) -> Frame:
+    has_points = marks.decimal in (None, ".") and marks.thousands != "."
+    table, numbers, _digests[state] = _load(state[0], as_numbers=has_points)
+    try:
+        return _checked(state, table, numbers, targets, chosen, marks)
+    except ConfigError:
+        if not (_is_text(state[0]) and pl.Float64 in table.dtypes):
+            raise
+    table, numbers, _digests[state] = _load(state[0], as_numbers=False)  # what is told quotes cells as they are written
+    return _checked(state, table, numbers, targets, chosen, marks)
+
+
+def _checked(
+    state: _State,
+    table: pl.DataFrame,
+    numbers: pl.Series,
+    targets: tuple[str, ...],
+    chosen: tuple[str, ...] | None,
+    marks: Marks,
 ) -> Frame:
-    table, numbers = _load(file)
     _check_names(table.columns, targets, chosen)
     has_targets = table.select(pl.all_horizontal(pl.col(targets).is_not_null())).to_series()
     rows = table if has_targets.all() else table.filter(has_targets)
@@ -179,7 +204,7 @@ def _read(
         raise ConfigError("data.target must have a value in some row", ", ".join(targets), "another data.target")
     num_left_out = table.height - rows.height
     notes = [f"{num_left_out} of {table.height} rows are left out: no {' or '.join(targets)}"] * (num_left_out > 0)
-    columns = read_columns(rows, numbers, targets, chosen, marks, _is_text(file))
+    columns = read_columns(rows, numbers, targets, chosen, marks, _is_text(state[0]))
     return Frame(
         columns.rows,
         columns.features,
@@ -187,44 +212,30 @@ def _read(
         (*notes, *columns.notes),
         numbers,
         columns.styles,
-        digest_of(str(file)),
+        _digests[state],
     )
 
 
-@lru_cache(maxsize=100)  # each round of a sweep asks for it
-def _digest(file: Path, _mtime: int, _size: int) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
+def _load(file: Path, as_numbers: bool) -> tuple[pl.DataFrame, pl.Series, str]:
+    """The named columns and the rows that are not blank, their numbers, and the digest of what was read.
 
-
-def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
-    """The named columns and the rows that are not blank, and their numbers; text is stripped, and missing is null."""
-    table = read_text(file) if _is_text(file) else _load_parquet(file)
+    Text is stripped, and missing is null.
+    """
+    digest = hashlib.sha256()
+    table = read_text(file, as_numbers, digest.update) if _is_text(file) else read_parquet(file, digest.update)
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     numbers = (~is_blank).arg_true()
     if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
-    return (table if len(numbers) == table.height else table[numbers]), numbers
-
-
-def _load_parquet(file: Path) -> pl.DataFrame:
-    try:
-        return pl.read_parquet(file, glob=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        with file.open("rb") as opened:
-            begins = opened.read(4) == b"PAR1"
-        why = "damaged or cut off" if begins else "something else than its name says"
-        remedy = "write the file again" if begins else "let its name end as its kind does, such as .csv for text"
-        raise ConfigError("data.path must be a whole Parquet file", f"{file.name} is {why}", remedy) from error
+    return (table if len(numbers) == table.height else table[numbers]), numbers, digest.hexdigest()
 
 
 def _clean(column: pl.Series) -> pl.Series:
     column = column.alias(normalize("NFC", column.name))
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        text = column.cast(pl.String).str.strip_chars()
-        return text.set(text.is_in(MISSING), None)
-    return column.fill_nan(None) if column.dtype.is_float() else column
+        return stripped(column.cast(pl.String))
+    return column.fill_nan(None) if column.dtype.is_float() and column.is_nan().any() else column
 
 
 def _is_text(file: Path) -> bool:

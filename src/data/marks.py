@@ -10,7 +10,18 @@ from typing import NamedTuple
 
 import polars as pl
 
-from src.data.numerals import PLAIN, SIGN, THOUSANDS, Style, cast_numbers, has_words, numbers_of, pattern
+from src.data.dates import may_be_dates
+from src.data.numerals import (
+    PLAIN,
+    SIGN,
+    THOUSANDS,
+    Style,
+    cast_numbers,
+    has_words,
+    numbers_of,
+    pattern,
+    stripped,
+)
 from src.errors import ConfigError
 
 DECIMAL = (".", ",")
@@ -47,7 +58,7 @@ def read_numbers(columns: Sequence[pl.Series], decimal: str | None, thousands: s
     """Reads columns of text as numbers, all with the same decimal mark.
 
     Args:
-        columns: stripped text, null where a cell is missing.
+        columns: stripped text, null where a cell is missing; or Float64, of a text with decimal points for sure.
         decimal: `data.decimal`; None decides by the cells.
         thousands: `data.thousands`; None takes any.
 
@@ -70,6 +81,17 @@ def read_numbers(columns: Sequence[pl.Series], decimal: str | None, thousands: s
     return [_decided(column, readings, decided, thousands) for column, readings in zip(columns, found, strict=True)]
 
 
+def shows_point(head: pl.Series) -> bool:
+    """Whether a column whose first cells are these, and which holds plain numbers, has decimal points for sure.
+
+    Of such a column nothing is to be told, of dates or of whole numbers: it need not be kept as text.
+    """
+    cells = stripped(head).drop_nulls()
+    numbers = cast_numbers(cells, PLAIN)
+    are_plain = bool(len(cells)) and not numbers.null_count() and bool((numbers % 1 != 0).any())
+    return are_plain and _proves_point(cells) is not None and not may_be_dates(cells)
+
+
 def has_other_marks(column: pl.Series, style: Style) -> pl.Series:
     """Which points in a later file may stand between thousands: nothing shows that they stand before decimals.
 
@@ -83,6 +105,8 @@ def has_other_marks(column: pl.Series, style: Style) -> pl.Series:
 
 def _readings(column: pl.Series, marks: Sequence[str], thousands: str | None) -> dict[str, Reading]:
     """The best reading by each decimal mark; plain numbers, and true and false, have no other."""
+    if column.dtype == pl.Float64:  # read as numbers at once, see `shows_point`
+        return {".": Reading(PLAIN, column, 1.0, is_plain=True, proof=str(column.filter(column % 1 != 0).first()))}
     plain = cast_numbers(column, PLAIN)
     if "." in marks and plain.null_count() == column.null_count():
         return {".": Reading(PLAIN, plain, 1.0, is_plain=True)}
@@ -122,7 +146,7 @@ def _proof(column: pl.Series, readings: dict[str, Reading]) -> dict[str, str]:
     """A cell that can be read with this decimal mark only, for each mark that has one."""
     if len(readings) == 1:
         ((mark, reading),) = readings.items()
-        cell = _proves_point(column) if reading.is_plain else reading.proof
+        cell = _proves_point(column) if reading.is_plain and not reading.proof else reading.proof
         return {mark: cell} if cell else {}
     is_number = {mark: reading.numbers.is_not_null() for mark, reading in readings.items()}
     if (is_number["."] | is_number[","]).sum() < 0.9 * column.count():

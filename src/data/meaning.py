@@ -1,6 +1,8 @@
 """What the columns of a table to train on mean: numbers, groups of rows, or nothing to learn from. No torch."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import polars as pl
 
@@ -50,7 +52,8 @@ def read_columns(
         ConfigError: for every column that cannot be what it has to be.
     """
     names = [name for name in chosen or rows.columns if name not in targets]
-    readings = _readings(rows, [*targets, *names] if from_text else list(targets), marks)
+    kinds = (pl.String, pl.Float64) if from_text else (pl.String,)
+    readings = _readings(rows, [*targets, *names] if from_text else list(targets), kinds, marks)
     _check_fit(rows, numbers, targets, names, readings)
     read = {name: _target(rows[name], readings[name], numbers) for name in targets}
     notes: list[str] = []
@@ -77,11 +80,19 @@ def read_columns(
     return Columns(pl.DataFrame(list(read.values())), features, styles, tuple(notes))
 
 
-def _readings(rows: pl.DataFrame, read: list[str], marks: Marks) -> dict[str, Reading]:
-    """Every column that can be numbers, as numbers; text only where it is to be `read`."""
-    text = [rows[name] for name in read if rows[name].dtype == pl.String and rows[name].count()]
-    typed = [column for column in rows if column.dtype.is_numeric() or column.dtype == pl.Boolean]
+def _readings(rows: pl.DataFrame, read: list[str], kinds: Sequence[Any], marks: Marks) -> dict[str, Reading]:
+    """Every column that can be numbers, as numbers; text only where it is to be `read`.
+
+    Args:
+        rows: as loaded.
+        read: names of the columns that may be text.
+        kinds: types of columns that were text in the file.
+        marks: of numbers that are written as text.
+    """
+    text = [rows[name] for name in read if rows[name].dtype in kinds and rows[name].count()]
     found = dict(zip([column.name for column in text], read_numbers(text, *marks), strict=True))
+    typed = [column for column in rows if column.dtype.is_numeric() or column.dtype == pl.Boolean]
+    typed = [column for column in typed if column.name not in found]
     for column in typed:
         style: Style = {**PLAIN, "words": column.dtype == pl.Boolean, "decimal": "." * column.dtype.is_float()}
         found[column.name] = Reading(style, numbers_of(column, style), 1.0)

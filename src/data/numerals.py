@@ -8,6 +8,12 @@ import polars as pl
 THOUSANDS = {",": ",", ".": r"\.", "'": "['’]", " ": r"[ \u00a0\u2007\u2009\u202f]", "_": "_"}
 """The marks between thousands, and what is taken for each."""
 SIGN = r"(%|‰|\p{Sc}|EUR|USD|GBP|CHF|JPY|CNY|INR|SEK|NOK|DKK|PLN|CAD|AUD|kr|zł|Kč)"
+MISSING = (
+    *("", "NA", "N/A", "n/a", "N.A.", "n.a.", "#N/A", "#NA", "<NA>", "NaN", "nan", "NAN", "-nan", "-NaN", "NaT"),
+    *("NULL", "Null", "null", "(null)", r"\N", "None", "none", "NONE", "?", ".", "-", "--", "–", "—"),
+    *("#DIV/0!", "#VALUE!", "#REF!", "#NUM!", "#NAME?", "#NULL!"),
+)
+"""Cells that stand for no value."""
 _EXPONENT = "(?:[eE][-+]?[0-9]+)?"
 _WORDS = ["true", "false", "1", "0", "1.0", "0.0"]
 
@@ -26,6 +32,13 @@ class Style(TypedDict):
 
 
 PLAIN: Style = {"decimal": ".", "thousands": "", "sign": "", "words": False}
+
+
+def stripped(column: pl.Series) -> pl.Series:
+    """Text without spaces around it, null where it stands for no value."""
+    text = column.str.strip_chars()
+    is_missing = text.is_in(MISSING)
+    return text.set(is_missing, None) if is_missing.any() else text
 
 
 def numbers_of(column: pl.Series, style: Style) -> pl.Series:

@@ -8,12 +8,14 @@ import codecs
 import gzip
 import shlex
 import zlib
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 from src.errors import ConfigError
 
-MAX_UNPACKED = 2 * 10**9
-"""Bytes that a packed file may hold; a few megabytes can unpack to more than any memory."""
+MAX_UNPACKED = 10**9
+MAX_RATIO = 30
 
 _ENCODINGS = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}
 _ENCODINGS |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
@@ -45,17 +47,22 @@ _OTHERS = {
 }
 
 
-def text_of(file: Path) -> bytes:
+def text_of(file: Path, see: Callable[[bytes], object] = len) -> bytes:
     """The text of a file in UTF-8, without a byte order mark; its lines end in `\\n`.
 
     A file whose lines all end in a lone carriage return is turned too; other lone ones are left where they are.
+
+    Args:
+        file: is read once.
+        see: is given its bytes.
 
     Raises:
         ConfigError: for a file that is no text, in another encoding, damaged, or too large when unpacked.
     """
     data = file.read_bytes()
+    see(data)
     if data.startswith(_GZIP):
-        data = _unpacked(file)
+        data = _unpacked(data, file)
     start = data[:64].lstrip().lower()
     for mark, (kind, remedy) in _OTHERS.items():
         if start.startswith(mark.lower()):
@@ -70,22 +77,28 @@ def text_of(file: Path) -> bytes:
     return data if b"\n" in data else data.replace(b"\r", b"\n")
 
 
+def most_unpacked(num_bytes: int) -> int:
+    """Bytes that a packed file of this size may hold: a few megabytes can unpack to more than any memory."""
+    return max(MAX_UNPACKED, MAX_RATIO * num_bytes)
+
+
 def unreadable(got: str, remedy: str) -> ConfigError:
     """The error for a text file that cannot be read, or not in one way only."""
     return ConfigError("data.path must be a whole text table in UTF-8", got, remedy)
 
 
-def _unpacked(file: Path) -> bytes:
+def _unpacked(data: bytes, file: Path) -> bytes:
+    most = most_unpacked(len(data))
     try:
-        with gzip.open(file) as packed:
-            data = packed.read(MAX_UNPACKED + 1)
+        with gzip.open(BytesIO(data)) as packed:
+            data = packed.read(most + 1)
     except (OSError, EOFError, zlib.error) as error:
         cut = isinstance(error, EOFError)
         got = f"{file.name} is packed with gzip and {'cut off' if cut else 'damaged'}"
         raise unreadable(got, "copy or pack it again; gunzip -t tells whether it is whole") from error
-    if len(data) > MAX_UNPACKED:
-        got = f"{file.name} unpacks to more than {MAX_UNPACKED:,} bytes"
-        raise unreadable(got, f"{filtered(file, 'head -c 1000')}   (to look at it)")
+    if len(data) > most:
+        got = f"{file.name} unpacks to more than {most:,} bytes"
+        raise unreadable(got, f"{filtered(file, 'head -c 1000')}   (to look at it; unpacked it has no limit)")
     return data
 
 

@@ -16,6 +16,7 @@ from omegaconf import OmegaConf
 
 from src.data import columns, frame
 from src.data.frame import Frame, read_rows, read_table
+from src.data.numerals import MISSING
 from src.errors import ConfigError
 
 Names = Any  # whatever a person may put into a config
@@ -111,7 +112,7 @@ def test_home_is_found(read: Read, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert read_table("~/houses.csv", "price").num_rows == 4
 
 
-@pytest.mark.parametrize("word", frame.MISSING)
+@pytest.mark.parametrize("word", MISSING)
 def test_words_for_missing_leave_a_target_out_and_say_so(read: Read, word: str) -> None:
     table = read(HOUSES.replace(",2\n", f",{word}\n"))
     assert table.rows["area"].to_list() == [50, 70, 80]

@@ -194,6 +194,7 @@ def test_a_packed_file_has_a_limit(read: Read, monkeypatch: pytest.MonkeyPatch) 
     packed = gzip.compress(b"a,b\n" + 250 * b"1,x\n")
     assert len(read(packed)) == 251
     monkeypatch.setattr(text_file, "MAX_UNPACKED", 1000)
+    monkeypatch.setattr(text_file, "MAX_RATIO", 2)
     with pytest.raises(ConfigError, match="unpacks to more than 1,000 bytes"):
         read(packed)
     assert len(read(gzip.decompress(packed))) == 251, "a file that is not packed has none"
