@@ -15,7 +15,9 @@ from typing import Any
 from uuid import uuid4
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
+from src.bounded import read_bounded, read_json, read_yaml
 from src.errors import ConfigError
 
 SCHEMA = 1
@@ -98,7 +100,7 @@ def read(folder: Path) -> Record:
         ConfigError: where there is no record, or one of another schema.
     """
     try:
-        values = json.loads((folder / "record.json").read_text())
+        values = read_json(folder / "record.json")
         if values["schema"] != SCHEMA:
             raise ConfigError(f"{folder} was written by another version of Tandem", f"schema {values['schema']}")
         known = {field.name for field in fields(Record)}
@@ -113,8 +115,14 @@ def read_config(folder: Path) -> DictConfig:
     path = folder / ".hydra" / "config.yaml"
     if not path.is_file():
         raise ConfigError(f"{folder} is no run folder: it has no .hydra/config.yaml", remedy="ls outputs/runs")
-    config = OmegaConf.load(path)
-    assert isinstance(config, DictConfig)
+    try:
+        read_yaml(path)  # whether it can be read at all: OmegaConf's reader has no limits
+        config = OmegaConf.load(path)
+    except (OSError, ValueError, YAMLError) as error:
+        law = f"{path} must be a config as a run leaves it"
+        raise ConfigError(law, " ".join(str(error).split()), "ls outputs/runs") from error
+    if not isinstance(config, DictConfig):
+        raise ConfigError(f"{path} must be a config as a run leaves it", "a list", "ls outputs/runs")
     return config
 
 
@@ -155,7 +163,7 @@ def write_history(folder: Path, rows: Sequence[Row]) -> None:
 def read_history(folder: Path) -> list[Row]:
     """The rows of a run's `metrics.csv`; a row cut off by a kill is left out."""
     path = folder / "metrics.csv"
-    text = path.read_text() if path.is_file() else ""
+    text = read_bounded(path).decode() if path.is_file() else ""
     whole = text[: text.rfind("\n") + 1].splitlines()
     return [{name: _number(cell) for name, cell in row.items() if cell} for row in csv.DictReader(whole)]
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src import naming, sweep
 from src.check import check
 from src.errors import ConfigError, die, reported
 from src.imports import heavy_imports
 from src.sweep.pruning import Pruning
+from src.trust import check_trusted, sign_config, without_trust
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -25,6 +26,7 @@ def train(cfg: DictConfig) -> float | None:
     hydra_cfg = HydraConfig.get()
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
+        sign_config(folder, OmegaConf.to_container(cfg))
         if not one_of_many:
             record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), wandb_id=agents_run())
         else:  # a trial under a launcher that knows nothing of records
@@ -50,10 +52,12 @@ def main() -> None:
     naming.register()
     sweep.register()
     with reported():
-        folder = naming.resumed(sys.argv[1:])
+        words, trusted = without_trust(sys.argv[1:])
+        folder = naming.resumed(words)
         if folder is None:
             hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
             return
+        check_trusted(folder, trusted, ["python", "-m", "src.train", *sys.argv[1:]])
         with heavy_imports():
             from src.run import resume
         resume(folder)

@@ -14,12 +14,14 @@ from typing import Any
 import yaml
 
 from src import record as records
+from src.bounded import read_yaml
 from src.check import check_values
 from src.errors import ConfigError
 from src.naming import check_same
 from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
 from src.sweep.jobs import Job
+from src.sweep_words import signed_command
 
 
 @contextmanager
@@ -68,6 +70,7 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     diffs = earlier.get("diffs", {}) | diff_of(now["git"])
     values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
+    values["own"] = signed_command(values["argv"], values["cwd"])
     values["data"] = earlier.get("data", {}) | data
     replace_file(path, json.dumps(values, indent=2) + "\n")
     told = [
@@ -131,8 +134,8 @@ def _config_in(folder: Path) -> dict[str, Any] | None:
     """The config that an earlier launch left in a trial's folder; it is resolved, and YAML alone is fast."""
     path = folder / ".hydra" / "config.yaml"
     try:
-        values = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) if path.is_file() else None
-    except yaml.YAMLError:
+        values = read_yaml(path) if path.is_file() else None
+    except (yaml.YAMLError, ValueError):
         return None
     return values if isinstance(values, dict) else None
 

@@ -19,6 +19,7 @@ from src.check import check, check_values
 from src.config import Config
 from src.naming import check_same, key
 from src.suggest import unknown_key
+from src.trust import may_claim, sign_config
 
 Plain = dict[str, Any]
 
@@ -95,6 +96,8 @@ def write_hydra_files(job: Job) -> None:
     for name, content in contents.items():
         text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text)
+        if name == "config" and may_claim(text):
+            sign_config(job.folder, content)
 
 
 def hydra_part(job: Job) -> dict[str, Any]:
