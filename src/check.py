@@ -17,6 +17,7 @@ from src.config import Config
 from src.errors import ConfigError, die
 from src.groups import TARGETS
 from src.laws import check_together
+from src.secrecy import keep_by_name
 from src.suggest import GROUPS, closest, example, known_keys, setting, unknown_key
 
 _TYPES = {"int": "a whole number", "float": "a number", "bool": "true or false", "list": "a list", "tuple": "a list"}
@@ -36,9 +37,14 @@ class CheckBeforeRun(Callback):
         # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
         try:
             check(config)
+            keep_by_name(config.hydra)
             _check_folder(Path(config.hydra.run.dir))
         except ConfigError as error:
             die(error)
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Leaves what is set for the environment out of all that a sweep writes."""
+        keep_by_name(config.hydra)
 
 
 def _check_folder(folder: Path) -> None:

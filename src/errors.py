@@ -25,6 +25,7 @@ from yaml import YAMLError
 from src import ranks, suggest
 from src.groups import TARGETS
 from src.output import keep_going
+from src.secrecy import check_no_secret
 from src.suggest import COMMAND, ENTRY, GROUPS, ConfigError, options, setting
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -57,6 +58,8 @@ def reported() -> Iterator[None]:
     asked = os.environ.get(_FULL) == "1"
     os.environ[_FULL] = "1"  # Hydra then raises instead of printing
     try:
+        if secret := check_no_secret(sys.argv[1:]):
+            raise ConfigError(*secret)
         _check_flags(sys.argv[1:])
         yield
     except (ConfigError, HydraException, OmegaConfBaseException, ValueError, YAMLError) as error:

@@ -13,6 +13,7 @@ from typing import Any
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
 
+from src import secrecy
 from src.check import check
 from src.config import Config
 from src.errors import ConfigError
@@ -99,6 +100,7 @@ def canonical(value: Any) -> Any:
 
 def register() -> None:
     """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
+    secrecy.register()
     OmegaConf.register_new_resolver("key", lambda *, _root_: key(check(_root_)), replace=True)
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from src.config import Config
 from src.groups import TARGETS
+from src.secrecy import hidden
 
 _UNSET: Any = object()
 _CONF = Path(__file__).parent.parent / "conf"
@@ -40,7 +41,7 @@ class ConfigError(Exception):
             lines.append(f"  got: {_shown(got)}")
         if remedy:
             lines.append(f"  try: {remedy}")
-        super().__init__("\n".join(lines))
+        super().__init__(hidden("\n".join(lines)))
 
 
 def closest(word: str, among: Iterable[str]) -> str | None:

@@ -12,6 +12,7 @@ from src import naming, sweep
 from src.check import check
 from src.errors import ConfigError, die, reported
 from src.imports import heavy_imports
+from src.secrecy import listed
 from src.sweep.pruning import Pruning
 from src.trust import check_trusted, sign_config, without_trust
 
@@ -24,17 +25,18 @@ def train(cfg: DictConfig) -> float | None:
         from src.run import fit, resume
 
     hydra_cfg = HydraConfig.get()
+    overrides = listed(hydra_cfg.overrides.task)
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
         sign_config(folder, OmegaConf.to_container(cfg))
         if not one_of_many:
-            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), wandb_id=agents_run())
+            record = fit(checked, folder, cfg, overrides, wandb_id=agents_run())
         else:  # a trial under a launcher that knows nothing of records
             prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
             if (folder / "record.json").is_file():
                 record = resume(folder, quiet=True, prune=prune)
             else:
-                record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
+                record = fit(checked, folder, cfg, overrides, quiet=True, prune=prune)
     except ConfigError as error:
         if one_of_many:
             raise

@@ -20,6 +20,7 @@ from src.errors import ConfigError
 from src.naming import check_same
 from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
+from src.secrecy import typed_words
 from src.sweep.jobs import Job
 from src.sweep_words import signed_command
 
@@ -69,7 +70,14 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
     asked = list(dict.fromkeys(job.key for job in jobs))
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     diffs = earlier.get("diffs", {}) | diff_of(now["git"])
-    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
+    values = {
+        "schema": 1,
+        "argv": typed_words(sys.argv[1:]),
+        "cwd": os.getcwd(),
+        "keys": keys,
+        "provenance": now,
+        "diffs": diffs,
+    }
     values["own"] = signed_command(values["argv"], values["cwd"])
     values["data"] = earlier.get("data", {}) | data
     replace_file(path, json.dumps(values, indent=2) + "\n")
@@ -122,7 +130,7 @@ def check_folders(jobs: Sequence[Job]) -> None:
     """
     for job in jobs:
         values = _config_in(job.folder)
-        if values is not None and values != job.values:
+        if values is not None and values != job.stored:
             try:
                 other = check_values(values)
             except ConfigError:  # cut off by a kill, or an older version's: it is written anew

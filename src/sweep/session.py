@@ -6,15 +6,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from src.config import Config
 from src.ranking import Setting, ranked
-from src.record import Record
+from src.record import Record, read_config
 from src.signals import stoppable
 from src.summary import short, sweep_summary
 from src.sweep.folder import sole_owner
 from src.sweep_tracking import settle, track_sweep
+from src.tracking import called_as_stored
 from src.upload import Upload, shared_upload
 
 if TYPE_CHECKING:
@@ -67,7 +69,8 @@ def end_sweep(
         if anything_new and cfg.tracking.mode != "disabled":
             columns, rows = _table(ranked(told, cfg.objective), cfg.objective.metric)
             best = dict(zip(columns, rows[0], strict=True)) if rows else {}
-            track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
+            settings = called_as_stored(cfg.tracking, OmegaConf.to_container(read_config(sweep / next(iter(records)))))
+            track_sweep(sweep, settings, cfg.sweep.name or sweep.name, best, columns, rows, files)
         settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, _open[sweep])
     except Exception as error:  # the trials have come out, whatever goes wrong here
         log.warning(f"W&B: {error}; the sweep's records have everything")
