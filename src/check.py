@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigKeyError, MissingMandatoryValue, OmegaConfBas
 from src import ranks
 from src.config import Config
 from src.errors import ConfigError, die
+from src.folder_laws import check_folder, check_name
 from src.groups import TARGETS
 from src.laws import check_together
 from src.secrecy import keep_by_name
@@ -36,14 +37,21 @@ class CheckBeforeRun(Callback):
         """Checks the config of a single run, and that its folder is free."""
         # Hydra turns a callback's exceptions into warnings, but lets SystemExit through.
         try:
-            check(config)
+            check_name(check(config).sweep.name)
+            check_folder(config, "hydra.run.dir", "sweep.json")
             keep_by_name(config.hydra)
             _check_folder(Path(config.hydra.run.dir))
         except ConfigError as error:
             die(error)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Leaves what is set for the environment out of all that a sweep writes."""
+        """Checks where a sweep will lie, and leaves what is set for the environment out of all that it writes."""
+        try:
+            name = OmegaConf.select(config, "sweep.name")
+            check_name(None if name is None else str(name))
+            check_folder(config, "hydra.sweep.dir", "record.json")
+        except ConfigError as error:
+            die(error)
         keep_by_name(config.hydra)
 
 

@@ -183,8 +183,9 @@ def _widths(rows: Sequence[Sequence[str]], num_texts: int, words: bool) -> list[
 
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
     """Where a run or a sweep lies, and what to type next."""
-    folder = short(folder)
-    console.print(f"\n{folder}", soft_wrap=True, highlight=False)
+    console.print(f"\n{short(folder)}", soft_wrap=True, highlight=False, markup=False)
+    if folder.resolve() != folder.absolute():
+        console.print(f"which is {folder.resolve()}: a link leads there", soft_wrap=True, highlight=False, markup=False)
     if page is not None:
         console.print(f"report: {short(page)}", soft_wrap=True, highlight=False, markup=False)
     if commands:

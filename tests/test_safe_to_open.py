@@ -5,18 +5,22 @@ import os
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from io import StringIO
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
 
 from src import own
 from src.bounded import check_checkpoint, check_links, parse_yaml, read_json
 from src.errors import ConfigError
+from src.folder_laws import check_folder, check_name
 from src.record import Record, read, read_config, write
 from src.resume import _sweep
+from src.summary import next_steps
 from src.sweep_words import signed_command
 from src.trust import check_trusted, sign_config
 from tests.conftest import composed, write_hydra_folder
@@ -173,3 +177,52 @@ def test_command_in_a_folder_that_was_sent_imports_nothing_of_it(sent: Path, she
         assert len(done.stderr.splitlines()) <= 4
         assert "evil.Net" in done.stderr
     assert not (sent.parent / "marker").exists()
+
+
+NAMES = (
+    "..",
+    ".",
+    "../../x",
+    "/tmp/x",
+    "~",
+    "~/x",
+    "a/b",
+    "a\\b",
+    "x" * 256,
+    "é" * 120,
+    "",
+    " ",
+    "a\nb",
+    "\x1b[31m",
+    "a ",
+)
+
+
+def test_name_of_a_sweep_stays_inside_and_no_folder_is_of_both_kinds(sent: Path, tmp_path: Path) -> None:
+    for name in NAMES:
+        with pytest.raises(ConfigError, match="one folder's name") as refused:
+            check_name(name)
+        check_name(str(refused.value).rpartition("sweep.name=")[2])
+    for fine in ("mine", "lr 1e-3", "2026.11", "größe", None):
+        check_name(fine)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "sweep.json").write_text("{}")
+    for key, folder, file in (("run", "other", "sweep.json"), ("sweep", "sent", "record.json")):
+        config = OmegaConf.create({"hydra": {key: {"dir": folder}}})
+        with pytest.raises(ConfigError, match=f"must be a {key}'s folder"):
+            check_folder(config, f"hydra.{key}.dir", file)
+
+
+def test_command_refuses_such_names_at_once_and_says_where_a_link_leads(
+    sent: Path, tmp_path: Path, shell: Shell
+) -> None:
+    for words in (("sweep.name=..", "seed=0,1"), ("hydra.sweep.dir=sent", "seed=0,1")):
+        done = shell("src.train", "-m", *words)
+        assert done.returncode == 2, done.stderr
+        assert 1 <= len(done.stderr.splitlines()) <= 4
+    assert not (tmp_path / "outputs").exists()
+    assert not (sent / "multirun.yaml").exists()
+    (tmp_path / "link").symlink_to(sent)
+    console = Console(file=StringIO())
+    next_steps(Path("link"), [], console)
+    assert f"which is {sent}" in console.file.getvalue()  # type: ignore[attr-defined]
