@@ -12,10 +12,11 @@ from src import ranks
 from src.check import check, unresolved
 from src.commands import command
 from src.errors import ConfigError
+from src.folder_laws import check_name
 from src.overrides import written
 from src.ownership import claim_run, release_all
 from src.places import check_place, place
-from src.tracking_laws import check_name
+from src.secrecy import keep_by_name
 
 
 class CheckBeforeRun(Callback):
@@ -23,7 +24,8 @@ class CheckBeforeRun(Callback):
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks the config of a single run, and that its folder is free."""
-        check(config)
+        check_name(check(config).sweep.name)
+        keep_by_name(config.hydra)
         folder = _folder(config, "run", foreign="sweep.json")
         # A run is never written over: its folder is held from now on, and no other process has it. The further
         # processes of a DDP run share the folder of the first.
@@ -36,8 +38,9 @@ class CheckBeforeRun(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Checks that a sweep has a folder; its trials are checked by the launcher."""
         name = OmegaConf.select(config, "sweep.name")
-        check_name("sweep.name", name if isinstance(name, str) else None)
+        check_name(None if name is None else str(name))
         _folder(config, "sweep", foreign="record.json")
+        keep_by_name(config.hydra)  # of what is set for the environment, nothing that a sweep writes has the value
 
 
 def _folder(config: DictConfig, part: str, foreign: str) -> Path:

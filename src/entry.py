@@ -15,6 +15,7 @@ from src import ranks
 from src.errors import Carried, ConfigError, Interrupted, die
 from src.hydra_words import explained
 from src.output import keep_going
+from src.secrecy import check_no_secret
 from src.typed import check_line
 
 _FULL = "HYDRA_FULL_ERROR"
@@ -31,6 +32,8 @@ def reported() -> Iterator[None]:
     for message in _HIDDEN:
         warnings.filterwarnings("error", message, UserWarning)
     try:
+        if secret := check_no_secret(sys.argv[1:]):
+            raise ConfigError(*secret)
         check_line(sys.argv[1:])
         yield
     except Carried as carried:

@@ -9,6 +9,8 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 from omegaconf import OmegaConf
 
+from src.secrecy import hidden
+
 P = ParamSpec("P")
 T = TypeVar("T")
 _UNSET: Any = object()
@@ -29,7 +31,7 @@ class ConfigError(Exception):
             lines.append(f"  got: {_shown(got)}")
         if remedy:
             lines.append(f"  try: {remedy}")
-        super().__init__("\n".join(lines))
+        super().__init__(hidden("\n".join(lines)))
 
 
 def die(error: Exception) -> NoReturn:

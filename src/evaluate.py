@@ -1,10 +1,13 @@
 """Scores a finished run's best checkpoint on a split or on a new file: `python -m src.evaluate run=<run folder>`."""
 
+import sys
 from dataclasses import dataclass, field
+from typing import Any
 
 import hydra
 from omegaconf import MISSING, DictConfig, OmegaConf
 
+from src.bounded import check_checkpoint
 from src.check import into_schema
 from src.commands import command
 from src.config import Tracking
@@ -15,6 +18,7 @@ from src.overrides import written
 from src.places import place, run_folder
 from src.record import read, read_config
 from src.tracking_laws import check_tracking
+from src.trust import check_trusted, names_in
 
 
 @dataclass
@@ -32,6 +36,8 @@ class EvaluateConfig:
     split: str = choice("train", "val", "test")
     data: NewData = field(default_factory=NewData)
     output: str | None = None
+    trust: Any = None
+    """What a run that is not this user's own may name: see `src.trust`."""
 
 
 @hydra.main(version_base="1.3", config_path="../conf", config_name="evaluate")
@@ -43,6 +49,8 @@ def evaluate(cfg: DictConfig) -> None:
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
             raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
+        check_checkpoint(folder, record.checkpoint)
+        check_trusted(folder, names_in(settings.trust), ["python", "-m", "src.evaluate", *sys.argv[1:]])
         tracking = OmegaConf.to_object(OmegaConf.merge(Tracking, read_config(folder).tracking))
         assert isinstance(tracking, Tracking)
         check_tracking(tracking, record.wandb.get("group"))

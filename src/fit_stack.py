@@ -38,7 +38,7 @@ from src.run import told, wandb_config, wandb_identity
 from src.stack import Stack
 from src.stack_journal import StackJournal
 from src.stackable import why_not
-from src.tracking import run_name, track
+from src.tracking import called_as_stored, run_name, track
 
 _MEMORY = 2**29  # bytes that a stack may take, weights and activations together
 _LARGEST = 512  # trials of a stack on a CPU: beyond this its caches gain nothing more
@@ -50,7 +50,7 @@ class Trial:
 
     Attributes:
         cfg: its checked config.
-        config: the same, resolved, as plain values.
+        config: the same as it is stored, as plain values.
         folder: its run folder.
         key: hash of its config.
         overrides: what the sweep set for it.
@@ -236,7 +236,8 @@ def _track(trial: Trial, record: Record, rows: list[Row]) -> None:
     identity = {"name": run_name(trial.overrides, trial.key), "group": trial.cfg.sweep.name}
     identity["notes"] = record.provenance["command"]
     config = wandb_config(trial.config, record)
-    tracker = track(trial.folder, trial.cfg.tracking, config, run_id=record.wandb["id"], **identity)
+    settings = called_as_stored(trial.cfg.tracking, trial.config)
+    tracker = track(trial.folder, settings, config, run_id=record.wandb["id"], **identity)
     record.wandb = dict(tracker.info)
     for row in rows:
         tracker.log(row)

@@ -11,7 +11,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from src import experiments
+from src import experiments, secrecy
 from src.check import check
 from src.commands import as_hydra_reads, command, in_shell
 from src.config import Config
@@ -100,6 +100,7 @@ def canonical(value: Any) -> Any:
 
 def register() -> None:
     """Makes `${key:}`, `${time:}`, `${mode:}` and `experiment=<slug>` known to Hydra."""
+    secrecy.register()
     OmegaConf.register_new_resolver("key", _key, replace=True)
     OmegaConf.register_new_resolver("time", _time, use_cache=True, replace=True)
     OmegaConf.register_new_resolver("sweep_folder", lambda name: name or _time(), use_cache=True, replace=True)

@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from src.secrecy import typed_words, without_variables
+
 _PACKAGES = ("torch", "lightning", "hydra-core", "omegaconf", "wandb", "torchmetrics", "numpy", "optuna", "polars")
 _ROOT = Path(__file__).parent.parent
 _LONGEST_DIFF = 200_000  # characters
@@ -28,7 +30,7 @@ def provenance(seeds: dict[str, int], device: str) -> dict[str, Any]:
         device: what the run was trained on, such as `cpu` or a GPU's name.
     """
     return {
-        "command": shlex.join([*_python(), *sys.argv[1:]]),
+        "command": shlex.join([*_python(), *typed_words(sys.argv[1:])]),
         "host": socket.gethostname(),
         "pid": os.getpid(),
         "process_started": _own_start(os.getpid()),
@@ -64,6 +66,7 @@ def _git() -> dict[str, Any] | None:
     diff = _run_git("diff", "HEAD") if changed else ""
     if diff is None:
         diff = "left out: git diff failed"
+    diff = without_variables(diff)
     kept = diff if len(diff) <= _LONGEST_DIFF else f"left out: {len(diff)} characters, sha256 {digest(diff)}"
     return {
         "sha": sha,

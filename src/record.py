@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from src.bounded import read_bounded, read_yaml
 from src.durable import flush
 from src.errors import ConfigError
 from src.record_check import ANEW, SCHEMA, Damaged, no_number, one_line, seal, wrong
@@ -113,7 +114,7 @@ def read(folder: Path) -> Record:
     """
     path = folder / "record.json"
     try:
-        values = json.loads(path.read_bytes(), parse_constant=no_number)
+        values = json.loads(read_bounded(path), parse_constant=no_number)
         problem = wrong(values)
     except FileNotFoundError as error:
         raise ConfigError(f"{folder} is no run folder: it has no record.json", remedy="ls outputs/runs") from error
@@ -137,6 +138,7 @@ def read_config(folder: Path) -> DictConfig:
     if not path.is_file():
         raise ConfigError(f"{folder} is no run folder: it has no .hydra/config.yaml", remedy="ls outputs/runs")
     try:
+        read_yaml(path)  # whether it can be read at all: OmegaConf's reader has no limits
         config = OmegaConf.load(path)
     except (OSError, ValueError, OmegaConfBaseException, YAMLError) as error:
         raise Damaged(f"{path} cannot be read", one_line(error), ANEW) from error
@@ -208,7 +210,7 @@ def read_history(folder: Path) -> list[Row]:
     """
     path = folder / "metrics.csv"
     try:
-        return parse_history(path.read_text() if path.is_file() else "")
+        return parse_history(read_bounded(path).decode() if path.is_file() else "")
     except (OSError, ValueError, TypeError, AttributeError, csv.Error) as error:
         raise Damaged(f"{path} is damaged", one_line(error), ANEW) from error
 

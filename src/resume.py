@@ -8,17 +8,19 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import yaml
 from yaml import YAMLError
 
 from src import record as records
 from src.arguments import Arguments
-from src.commands import in_shell
+from src.bounded import check_links, read_yaml
+from src.commands import command, in_shell
 from src.errors import ConfigError, die
 from src.overrides import read, written
 from src.places import STANDS, here, place, stands, sweep_folder
 from src.record_check import Damaged
 from src.sweep.folder import read_sweep
+from src.sweep_words import check_words, is_own_command
+from src.trust import without_trust
 
 _ROOT = Path(__file__).parent.parent
 _ARGUMENTS = Arguments(
@@ -52,6 +54,8 @@ def _in_folder(argv: list[str], folder: Path) -> list[str]:
 
 
 def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
+    """The sweep folder, its command, and where to type that: a file of somebody else's moves nobody."""
+    argv, trusted = without_trust(argv)
     words, _, _ = _ARGUMENTS.read(argv)
     if len(words) != 1:
         raise ConfigError("resume takes one sweep folder", in_shell(*words), _ARGUMENTS.example)
@@ -66,8 +70,13 @@ def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
     if not sweep:
         law = f"{place(folder)} is no sweep folder: it has no sweep.json that can be read"
         raise ConfigError(law, remedy="ls outputs/sweeps")
-    cwd = Path(sweep["cwd"])
-    return folder, [str(word) for word in sweep["argv"]], cwd if cwd.is_dir() else here()
+    typed, cwd = [str(word) for word in sweep["argv"]], Path(sweep["cwd"])
+    if is_own_command(sweep):
+        return folder, typed, cwd if cwd.is_dir() else here()
+    by_hand = command("train", *_in_folder(typed, folder))
+    check_words(typed, trusted, place(folder), f"cd {shlex.quote(str(cwd))} && {by_hand}")
+    check_links(folder)
+    return folder, typed, here()
 
 
 def _from_trials(folder: Path) -> dict[str, Any]:
@@ -75,7 +84,7 @@ def _from_trials(folder: Path) -> dict[str, Any]:
     for path in sorted(folder.glob("*/record.json")):
         with suppress(ConfigError, OSError, ValueError, LookupError, TypeError, YAMLError):
             python, *words = shlex.split(records.read(path.parent).provenance["command"])
-            notes = yaml.safe_load((path.parent / ".hydra" / "hydra.yaml").read_bytes())
+            notes = read_yaml(path.parent / ".hydra" / "hydra.yaml")
             cwd = notes["hydra"]["runtime"]["cwd"]
             if [python, *words[:2]] == ["python", "-m", "src.train"] and isinstance(cwd, str):
                 return {"argv": words[2:], "cwd": cwd}

@@ -32,9 +32,10 @@ from src.provenance import provenance
 from src.record import Prune, Record
 from src.record_check import digest_of
 from src.run_journal import RunJournal
+from src.secrecy import hidden, stored
 from src.signals import stoppable
 from src.summary import run_summary
-from src.tracking import NullTracker, Tracker, new_id, run_name, track
+from src.tracking import NullTracker, Tracker, called_as_stored, new_id, run_name, track
 
 log = logging.getLogger(__name__)
 
@@ -198,10 +199,11 @@ def wandb_identity(cfg: Config, record: Record) -> dict[str, str | None]:
 
 
 def _tracker(cfg: Config, folder: Path, config: DictConfig, record: Record) -> Tracker:
-    values = wandb_config(OmegaConf.to_container(config, resolve=True), record)
+    kept = stored(config)
+    values, settings = wandb_config(kept, record), called_as_stored(cfg.tracking, kept)
     name, run_id = run_name(record.overrides, record.key), record.wandb.get("id")
     identity = {"name": name, "group": cfg.sweep.name, "run_id": run_id, "notes": record.provenance["command"]}
-    tracker = track(folder, cfg.tracking, values, **identity)
+    tracker = track(folder, settings, values, **identity)
     record.wandb = dict(tracker.info)
     return tracker
 
@@ -226,6 +228,6 @@ def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool)
     """A run that raises ends as failed; one that was interrupted can go on, so it is running still."""
     if not isinstance(error, Interrupted):
         record.status, record.timing["ended"] = "failed", records.now()
-    record.error = f"{type(error).__name__}: {error}"
+    record.error = hidden(f"{type(error).__name__}: {error}")
     if main:
         records.write(folder, record)

@@ -31,8 +31,9 @@ from src.module import Scores
 from src.places import from_here, short
 from src.record import Record
 from src.record_check import Damaged, one_line
+from src.secrecy import stored
 from src.summary import metrics_table, printable
-from src.tracking import track
+from src.tracking import called_as_stored, track
 
 _NO_ROWS = "the rows have no numbers: the dataset's split_rows() does not say which rows it held out"
 
@@ -239,6 +240,7 @@ def _renamed(targets: Sequence[str]) -> list[str]:
 def _track(folder: Path, record: Record, config: DictConfig, metrics: dict[str, float]) -> None:
     """Tracks the scores beside the run that they judge, in a W&B run of job type `evaluate`."""
     settings = Tracking(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore[arg-type]
+    settings = called_as_stored(settings, stored(config))
     about = {"run": str(folder), "wandb_id": record.wandb.get("id"), "key": record.key}
     group = record.wandb.get("group")
     tracker = track(folder, settings, about, name=f"evaluate {record.key}", group=group, job_type="evaluate")

@@ -199,6 +199,8 @@ def _widths(rows: Sequence[Sequence[str]], num_texts: int, words: bool) -> list[
 def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Path | None = None) -> None:
     """Where a run or a sweep lies, and what to type next."""
     lines = ["", str(short(folder))]
+    if folder.resolve() != folder.absolute():
+        lines.append(f"which is {folder.resolve()}: a link leads there")
     if page is not None:
         lines.append(f"report: {short(page)}")
     if commands and (python := which_python()):

@@ -9,6 +9,7 @@ import re
 import secrets
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -178,6 +179,12 @@ def track(folder: Path, settings: Tracking, config: Mapping[str, Any], **identit
         log.warning("W&B could not start: %s; this run is tracked by its own record alone", error)
         write_within(None)
         return NullTracker()
+
+
+def called_as_stored(settings: Tracking, values: Any) -> Tracking:
+    """The settings with the name and the tags that a stored config has: none of them tells what a variable holds."""
+    kept = values.get("tracking") or {}
+    return replace(settings, name=kept.get("name"), tags=list(kept.get("tags") or []))
 
 
 def placed(info: Mapping[str, str | None], settings: Tracking, outcome: Outcome, run: Path) -> dict[str, str | None]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from src import naming, sweep
 from src.check import check
@@ -15,7 +15,9 @@ from src.entry import reported
 from src.errors import Carried, ConfigError
 from src.imports import heavy_imports
 from src.ownership import claim_run, release_all
+from src.secrecy import listed
 from src.sweep.pruning import Pruning
+from src.trust import check_trusted, sign_config, without_trust
 
 
 def train(cfg: DictConfig) -> float | None:
@@ -26,16 +28,18 @@ def train(cfg: DictConfig) -> float | None:
         from src.run import fit, resume
 
     hydra_cfg = HydraConfig.get()
+    overrides = listed(hydra_cfg.overrides.task)
     folder, one_of_many = Path(hydra_cfg.runtime.output_dir), hydra_cfg.mode == RunMode.MULTIRUN
     try:
+        sign_config(folder, OmegaConf.to_container(cfg))
         if not one_of_many:
-            record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), wandb_id=agents_run())
+            record = fit(checked, folder, cfg, overrides, wandb_id=agents_run())
         else:  # a trial under a launcher that knows nothing of records
             prune = Pruning(hydra_cfg.sweeper.get("pruner"), folder.parent, checked).of_trial()
             if (folder / "record.json").is_file():
                 record = resume(folder, quiet=True, prune=prune)
             else:
-                record = fit(checked, folder, cfg, list(hydra_cfg.overrides.task), quiet=True, prune=prune)
+                record = fit(checked, folder, cfg, overrides, quiet=True, prune=prune)
     except ConfigError as error:
         if one_of_many:
             raise
@@ -54,10 +58,12 @@ def main() -> None:
         with reported():
             naming.register()
             sweep.register()
-            folder = naming.resumed(sys.argv[1:])
+            words, trusted = without_trust(sys.argv[1:])
+            folder = naming.resumed(words)
             if folder is None:
                 hydra.main(version_base="1.3", config_path="../conf", config_name="train")(train)()
                 return
+            check_trusted(folder, trusted, ["python", "-m", "src.train", *sys.argv[1:]])
             record, _ = opened(folder)
             if not record.has_ended:
                 claim_run(folder)

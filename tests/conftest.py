@@ -55,6 +55,7 @@ def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB")}
         environment |= {"PYTHONPATH": str(ROOT), "HOME": str(tmp_path)}
         command = [sys.executable, "-m", module, *words]
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240)
+        where = {"cwd": tmp_path, "env": environment} | options
+        return subprocess.run(command, capture_output=True, text=True, timeout=240, **where)  # type: ignore[call-overload]
 
     return run

@@ -107,7 +107,11 @@ SWEEPS = [
     ("-m hydra.launcher.workers=1,2", "is the same for a whole sweep", "try: hydra.launcher.workers=1"),
     ("-m seed=1,2 hydra.sweep.dir=few.csv", "hydra.sweep.dir must be a folder, and few.csv is a file"),
     ("-m seed=1,2 'hydra.sweep.dir=${foo}'", "hydra.sweep.dir must refer to a key", "'foo' not found"),
-    ("-m seed=1,2 sweep.name=" + "n" * 256, "sweep.name must be 1 to 128 letters", "try: sweep.name=mine"),
+    (
+        "-m seed=1,2 sweep.name=" + "n" * 256,
+        "sweep.name is one folder's name, of at most 128 letters",
+        "try: sweep.name=nnn",
+    ),
     ("-m seed=1,2 hydra.sweep.subdir=x", "a trial's folder is named by its key", "try: hydra.sweep.dir=outputs/…"),
     ("-m +hydra.launcher.foo=3 seed=1,2", "must take the keys that the config gives it", "argument 'foo'"),
     ("-m hydra.launcher._target_=mine.Net seed=1,2", "Hydra cannot work with this", "got: hydra.launcher._target_="),

@@ -93,9 +93,9 @@ def _cells(layout: Layout, as_numbers: bool) -> tuple[_Header, pl.DataFrame]:
     return header, rows
 
 
-def _parsed(layout: Layout, text: bytes, **options: Any) -> pl.DataFrame:
+def _parsed(layout: Layout, text: bytes, **given: Any) -> pl.DataFrame:
     quote = '"' if b'"' in text else None
-    options = {"infer_schema": False, "null_values": "\\N"} | options
+    options: dict[str, Any] = {"infer_schema": False, "null_values": "\\N"} | given
     return pl.read_csv(text, has_header=False, separator=layout.separator, quote_char=quote, **options)
 
 

@@ -1,6 +1,5 @@
 """What lies in a run's or a sweep's folder, read as it is at this moment: trials may still be running."""
 
-import json
 import os
 import re
 from collections import Counter
@@ -14,6 +13,7 @@ import polars as pl
 import yaml
 
 from src import record as records
+from src.bounded import parse_yaml, read_bounded, read_json, read_yaml
 from src.config import Objective
 from src.consistency import changed, check_files, opened
 from src.errors import ConfigError
@@ -163,7 +163,7 @@ def _is_trial(entry: "os.DirEntry[str]") -> bool:
 def _config(folder: Path) -> dict[str, Any]:
     """A run's resolved config; empty where it cannot be read."""
     try:
-        loaded = yaml.load((folder / ".hydra" / "config.yaml").read_bytes(), yaml.CSafeLoader)
+        loaded = read_yaml(folder / ".hydra" / "config.yaml")
     except (OSError, ValueError, yaml.YAMLError):
         return {}
     return loaded if isinstance(loaded, dict) else {}
@@ -182,8 +182,8 @@ _OBJECTIVE = re.compile(rb"^objective:.*\n(?:[ \t].*\n?)*", re.MULTILINE)
 def _objective(folder: Path) -> str | None:
     """What a run is judged by, such as `minimize val/loss`; None where its config does not say."""
     try:
-        found = _OBJECTIVE.search((folder / ".hydra" / "config.yaml").read_bytes())
-    except OSError:
+        found = _OBJECTIVE.search(read_bounded(folder / ".hydra" / "config.yaml"))
+    except (OSError, ValueError):
         return None
     return _parsed_objective(found[0]) if found else None
 
@@ -192,15 +192,15 @@ def _objective(folder: Path) -> str | None:
 def _parsed_objective(block: bytes) -> str | None:
     """The same from the few lines of a config that say it: whole configs of thousands of runs take seconds to parse."""
     try:
-        chosen = yaml.safe_load(block)["objective"]
+        chosen = parse_yaml(block)["objective"]
         return f"{chosen['direction']} {chosen['metric']}"
-    except (yaml.YAMLError, TypeError, KeyError):
+    except (yaml.YAMLError, ValueError, TypeError, KeyError):
         return None
 
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        loaded = json.loads(path.read_text())
+        loaded = read_json(path)
     except (OSError, ValueError):
         return {}
     return loaded if isinstance(loaded, dict) else {}

@@ -14,6 +14,7 @@ from src.laws import needs_processes
 from src.record import Prune, Record
 from src.record_check import Damaged
 from src.run import fit, resume
+from src.secrecy import hidden
 from src.signals import die_with_parent
 from src.sweep.folder import earlier_record
 from src.sweep.jobs import Job, write_hydra_files
@@ -29,7 +30,7 @@ def fit_alone(job: Job, prune: Prune | None) -> Record:
     if needs_processes(job.cfg):
         return _fit_in_processes(job)
     if earlier is None:
-        return fit(job.cfg, job.folder, OmegaConf.create(job.values), job.overrides, quiet=True, prune=prune)
+        return fit(job.cfg, job.folder, OmegaConf.create(job.stored), job.overrides, quiet=True, prune=prune)
     if earlier.stack is not None:  # there is no state in it that a trial alone can go on from
         (job.folder / "checkpoints" / "last.ckpt").unlink(missing_ok=True)
     earlier.stack = None
@@ -85,5 +86,5 @@ def failed(job: Job, error: Exception) -> Record:
 
 def one_line(error: Exception) -> str:
     """What went wrong, in a line."""
-    told = " ".join(str(error).split())
+    told = hidden(" ".join(str(error).split()))
     return told.removeprefix("error: ") if isinstance(error, ConfigError) else f"{type(error).__name__}: {told}"

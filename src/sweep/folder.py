@@ -13,6 +13,7 @@ from typing import Any, TypedDict, cast
 import yaml
 
 from src import record as records
+from src.bounded import read_yaml
 from src.check import check_values
 from src.consistency import FILES, changed, seal, set_aside
 from src.errors import ConfigError
@@ -20,7 +21,9 @@ from src.naming import check_same
 from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
 from src.record_check import Damaged, Provenance, digest_of, one_line
+from src.secrecy import typed_words
 from src.sweep.jobs import Job, write_hydra_files
+from src.sweep_words import signed_command
 from src.valid import problem
 
 log = logging.getLogger(__name__)
@@ -50,7 +53,15 @@ def write_sweep(folder: Path, jobs: Sequence[Job], is_whole: bool = True) -> lis
     asked = list(dict.fromkeys(job.key for job in jobs))
     keys = list(dict.fromkeys([*earlier.get("keys", []), *asked]))  # a sweeper may launch its jobs in several batches
     diffs = earlier.get("diffs", {}) | diff_of(now["git"])
-    values = {"schema": 1, "argv": sys.argv[1:], "cwd": os.getcwd(), "keys": keys, "provenance": now, "diffs": diffs}
+    values = {
+        "schema": 1,
+        "argv": typed_words(sys.argv[1:]),
+        "cwd": os.getcwd(),
+        "keys": keys,
+        "provenance": now,
+        "diffs": diffs,
+    }
+    values["own"] = signed_command(values["argv"], values["cwd"])
     values["data"] = earlier.get("data", {}) | data
     values["ended"] = earlier.get("ended")
     replace_file(path, json.dumps(values, indent=2) + "\n", durable=True)
@@ -215,7 +226,7 @@ def check_folders(jobs: Sequence[Job]) -> None:
     """
     for job in jobs:
         values = _config_in(job.folder)
-        if values is not None and values != job.values:
+        if values is not None and values != job.stored:
             try:
                 other = check_values(values)
             except ConfigError:  # cut off by a kill, or an older version's: it is written anew
@@ -227,8 +238,8 @@ def _config_in(folder: Path) -> dict[str, Any] | None:
     """The config that an earlier launch left in a trial's folder; it is resolved, and YAML alone is fast."""
     path = folder / ".hydra" / "config.yaml"
     try:
-        values = yaml.load(path.read_text(), Loader=yaml.CSafeLoader) if path.is_file() else None
-    except yaml.YAMLError:
+        values = read_yaml(path) if path.is_file() else None
+    except (yaml.YAMLError, ValueError):
         return None
     return values if isinstance(values, dict) else None
 

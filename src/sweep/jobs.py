@@ -15,10 +15,12 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from src import secrecy
 from src.check import check, check_values
 from src.config import Config
 from src.naming import check_same, key
 from src.suggest import unknown_key
+from src.trust import may_claim, sign_config
 
 Plain = dict[str, Any]
 
@@ -31,6 +33,7 @@ class Job:
         number: Hydra's number of it.
         overrides: what the sweep set for it.
         values: its resolved config.
+        stored: the same as it is written: what comes from the environment is kept by its name.
         cfg: the same, checked.
         key: hash of it.
         folder: its run folder.
@@ -40,6 +43,7 @@ class Job:
     number: int
     overrides: list[str]
     values: dict[str, Any]
+    stored: dict[str, Any]
     cfg: Config
     key: str
     folder: Path
@@ -72,18 +76,20 @@ def compose_jobs(
         task, hydra = composed(structure)
         settings = [_parsed(text) for text in overrides if text not in structure]
         if all(_holds(task, setting.key_or_group) for setting in settings):
-            values = _resolved(_with_values(task, settings))
+            plain = _with_values(task, settings)
         else:
-            values = copy.deepcopy(_resolved(composed(tuple(overrides))[0]))
+            plain = copy.deepcopy(composed(tuple(overrides))[0])
+        values = _resolved(plain)
         if unknown := [name for name in values if name not in Config.__dataclass_fields__]:
             raise unknown_key(unknown[0])
         values["sweep"]["name"] = values["sweep"]["name"] or sweep.name.strip()
+        stored = _stored(plain, values)
         cfg = check_values(values)
         own_key = key(cfg)
         if own_key in by_key:
             check_same(cfg, by_key[own_key], f"trial {own_key}")
         by_key[own_key] = cfg
-        jobs.append(Job(number, list(overrides), values, cfg, own_key, sweep / own_key, hydra))
+        jobs.append(Job(number, list(overrides), values, stored, cfg, own_key, sweep / own_key, hydra))
     return jobs
 
 
@@ -91,10 +97,12 @@ def write_hydra_files(job: Job) -> None:
     """Leaves in the run folder what Hydra leaves there: the config (resolved), the overrides, and its own settings."""
     folder = job.folder / ".hydra"
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"config": job.values, "overrides": job.overrides, "hydra": {"hydra": hydra_part(job)}}
+    contents = {"config": job.stored, "overrides": job.overrides, "hydra": {"hydra": hydra_part(job)}}
     for name, content in contents.items():
         text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
         (folder / f"{name}.yaml").write_text(text)
+        if name == "config" and may_claim(text):
+            sign_config(job.folder, content)
 
 
 def hydra_part(job: Job) -> dict[str, Any]:
@@ -128,10 +136,11 @@ def _sets_a_value(text: str, config: DictConfig) -> bool:
 def _composed(loader: ConfigLoader, config: DictConfig, texts: tuple[str, ...]) -> tuple[Plain, Plain]:
     """The task's part and Hydra's own part of what Hydra composes."""
     composed = loader.load_sweep_config(config, list(texts))
-    hydra = OmegaConf.to_container(composed.hydra, enum_to_str=True)
+    hydra = cast(Plain, OmegaConf.to_container(composed.hydra, enum_to_str=True))
+    hydra["job"]["env_set"] = {name: f"${{oc.env:{name}}}" for name in hydra["job"]["env_set"]}  # see src.secrecy
     with open_dict(composed):
         del composed["hydra"]
-    return cast(Plain, OmegaConf.to_container(composed)), cast(Plain, hydra)
+    return cast(Plain, OmegaConf.to_container(composed)), hydra
 
 
 def _holds(task: Plain, path: str) -> bool:
@@ -151,6 +160,15 @@ def _with_values(task: Plain, settings: Sequence[Override]) -> Plain:
             node = node[group]
         node[leaf] = setting.value()
     return values
+
+
+def _stored(plain: Plain, values: Plain) -> Plain:
+    """The values of a config, but for what comes from the environment."""
+    if "${oc." not in json.dumps(plain, default=str):
+        return values
+    kept = secrecy.stored(OmegaConf.create(plain))
+    kept["sweep"]["name"] = values["sweep"]["name"]  # it is the folder's, too
+    return kept
 
 
 def _resolved(values: Plain) -> Plain:

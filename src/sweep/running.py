@@ -210,4 +210,4 @@ def _has_ended(job: Job) -> bool:
 
 
 def _trial(job: Job) -> Trial:
-    return Trial(job.cfg, job.values, job.folder, job.key, job.overrides)
+    return Trial(job.cfg, job.stored, job.folder, job.key, job.overrides)

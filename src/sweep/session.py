@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from omegaconf import OmegaConf
 from rich.console import Console
 
 from src.commands import command
@@ -13,11 +14,12 @@ from src.config import Config
 from src.ownership import owned
 from src.places import place
 from src.ranking import Setting, ranked
-from src.record import Record
+from src.record import Record, read_config
 from src.signals import stoppable
 from src.summary import sweep_summary
 from src.sweep.folder import say_sweep_ended, sweep_ended
 from src.sweep_tracking import settle, track_sweep
+from src.tracking import called_as_stored
 from src.upload import Upload, shared_upload
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ def end_sweep(
         if is_new and mode != "disabled":
             columns, rows = _table(settings, cfg.objective.metric)
             best = dict(zip(columns, rows[0], strict=True)) if rows else {}
-            told_to = track_sweep(sweep, cfg.tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
+            tracking = called_as_stored(cfg.tracking, OmegaConf.to_container(read_config(sweep / next(iter(records)))))
+            told_to = track_sweep(sweep, tracking, cfg.sweep.name or sweep.name, best, columns, rows, files)
             mode = "failed" if told_to["mode"] == "disabled" else mode
         settle(sweep, cfg.tracking, {sweep / key: record for key, record in records.items()}, _open[sweep])
         if is_new and report and mode != "failed":
