@@ -1,6 +1,7 @@
 """What ends a command: a user's mistake in a few lines (exit code 2), a signal, a bug with its traceback."""
 
 import json
+import logging
 import signal
 import sys
 from collections.abc import Callable
@@ -12,6 +13,10 @@ from omegaconf import OmegaConf
 P = ParamSpec("P")
 T = TypeVar("T")
 _UNSET: Any = object()
+_CONTROLS = [*range(9), *range(11, 32), *range(127, 160)]  # but for tabs and line ends
+_TURNS = [0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]  # they turn the text behind them
+UNSEEN = dict.fromkeys([*_CONTROLS, *_TURNS], "�")
+"""What `str.translate` makes harmless: escape codes, and what shows a text in another order than it has."""
 
 
 class ConfigError(Exception):
@@ -29,7 +34,15 @@ class ConfigError(Exception):
             lines.append(f"  got: {_shown(got)}")
         if remedy:
             lines.append(f"  try: {remedy}")
-        super().__init__("\n".join(lines))
+        super().__init__("\n".join(lines).translate(UNSEEN))
+
+
+class PlainFormatter(logging.Formatter):
+    """Log records, which quote a user's files and names, without escape codes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The record in a line."""
+        return super().format(record).translate(UNSEEN)
 
 
 def die(error: Exception) -> NoReturn:

@@ -13,6 +13,7 @@ from src.again import score, sweep_around, train_again
 from src.commands import command, which_python
 from src.config import Objective
 from src.data.split import SPLITS
+from src.errors import UNSEEN
 from src.metric_names import MetricName, measured
 from src.places import place, short
 from src.ranking import Setting, best_trial, ranked, shown, spread
@@ -206,4 +207,6 @@ def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Pa
     if commands:
         lines += ["next:", *(f"  {text}" for text in commands)]
     for line in lines:
-        console.print(Text(line), soft_wrap=True)  # what is markup or an emoji to rich is a folder's name
+        console.print(
+            Text(line.translate(UNSEEN)), soft_wrap=True
+        )  # what is markup or an emoji to rich is a folder's name

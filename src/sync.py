@@ -13,7 +13,7 @@ from rich.text import Text
 
 from src import record as records
 from src.arguments import Arguments
-from src.errors import ConfigError, die
+from src.errors import UNSEEN, ConfigError, die
 from src.online import NO_KEY
 from src.output import keep_going
 from src.places import existing, here, short
@@ -112,7 +112,7 @@ def _seconds(text: str) -> float:
 def _say(uploaded: int, there: int, busy: int, outcome: Outcome) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for run in outcome.left[:10]:
-        console.print(Text(f"left: {short(run)}"))
+        console.print(Text(f"left: {short(run)}".translate(UNSEEN)))
     if len(outcome.left) > 10:
         console.print(f"left: and {len(outcome.left) - 10} more")
     still = f", {busy} still being trained" if busy else ""
