@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from src.again import as_it_stood
 from src.build import make_data, set_up
+from src.cells import csv_of
 from src.checkpoints import open_best
 from src.commands import command
 from src.config import Tracking
@@ -29,7 +30,7 @@ from src.instantiate import instantiate
 from src.metric_names import MetricName, free_name
 from src.module import Scores
 from src.places import from_here, short
-from src.record import Record
+from src.record import Record, replace_file
 from src.record_check import Damaged, one_line
 from src.secrecy import stored
 from src.summary import metrics_table, printable
@@ -203,8 +204,7 @@ def _metrics(predicted: Tensor, targets: Tensor, loss: Any, std: Tensor, names: 
 
 def _write(scored: Scored, target: Path) -> None:
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(_frame(scored).write_csv())
+        replace_file(target, csv_of(_frame(scored)))
     except OSError as error:
         law = "output must be a file that can be written"
         raise ConfigError(law, f"{target}: {error.strerror}", "output=predictions.csv") from error

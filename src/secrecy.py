@@ -31,6 +31,10 @@ _PATTERNS = (
     re.compile(r"(hydra\.job\.env_set=)\{[^}]*\}?"),
     re.compile(r"(hydra\.job\.env_set\.\w+=)(?!\$\{)(?:'[^']*'|\"[^\"]*\"|[^\s'\"]+)"),
 )
+_CONTROLS = [*range(9), *range(11, 32), *range(127, 160)]  # but for tabs and line ends
+_TURNS = [0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)]  # they turn the text behind them
+UNSEEN = dict.fromkeys([*_CONTROLS, *_TURNS], "�")
+"""What `str.translate` makes harmless: escape codes, and what shows a text in another order than it has."""
 _taken: dict[str, str] = {}  # what the config took from the environment in this process: value, name
 
 
@@ -39,7 +43,7 @@ def hidden(text: str) -> str:
     text = without_variables(text, _variables() | _taken)
     for pattern in _PATTERNS:
         text = pattern.sub(lambda found: (found[1] if found.re.groups else "") + _HIDDEN, text)
-    return "".join(letter if letter.isprintable() or letter in "\n\t" else "�" for letter in text)
+    return text.translate(UNSEEN)
 
 
 class Hidden(logging.Formatter):

@@ -17,6 +17,7 @@ from src.metric_names import MetricName, measured
 from src.places import place, short
 from src.ranking import Setting, best_trial, ranked, shown, spread
 from src.record import Record
+from src.secrecy import UNSEEN
 
 if TYPE_CHECKING:
     import polars as pl
@@ -208,4 +209,6 @@ def next_steps(folder: Path, commands: Sequence[str], console: Console, page: Pa
     if commands:
         lines += ["next:", *(f"  {text}" for text in commands)]
     for line in lines:
-        console.print(Text(line), soft_wrap=True)  # what is markup or an emoji to rich is a folder's name
+        console.print(
+            Text(line.translate(UNSEEN)), soft_wrap=True
+        )  # what is markup or an emoji to rich is a folder's name

@@ -18,6 +18,7 @@ from src.online import NO_KEY
 from src.output import keep_going
 from src.places import existing, here, short
 from src.provenance import is_alive
+from src.secrecy import UNSEEN
 from src.tracking import placed
 from src.upload import Outcome, Upload
 from src.uploader import is_uploaded
@@ -112,7 +113,7 @@ def _seconds(text: str) -> float:
 def _say(uploaded: int, there: int, busy: int, outcome: Outcome) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for run in outcome.left[:10]:
-        console.print(Text(f"left: {short(run)}"))
+        console.print(Text(f"left: {short(run)}".translate(UNSEEN)))
     if len(outcome.left) > 10:
         console.print(f"left: and {len(outcome.left) - 10} more")
     still = f", {busy} still being trained" if busy else ""

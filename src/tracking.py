@@ -18,6 +18,7 @@ from src.commands import command
 from src.config import Tracking
 from src.lean_wandb import LEAN, bring_wandb_here, prepare, write_within
 from src.places import place
+from src.secrecy import UNSEEN
 from src.suggest import known_keys
 from src.tracking_laws import LONGEST
 from src.upload import Outcome, Upload, uploads
@@ -215,7 +216,7 @@ def run_name(overrides: Sequence[str], key: str) -> str:
     Of a key the last part is told where that says which one it is: not of `data.seed`, nor of what only a class of the
     user's own has, unless that is the model. A name that W&B would refuse for its length ends in the run's key.
     """
-    told = [text.lstrip("+") for text in overrides if not _NOT_TOLD.match(text)]
+    told = [text.lstrip("+").translate(UNSEEN) for text in overrides if not _NOT_TOLD.match(text)]
     pairs = [text.partition("=") for text in told]
     name = " ".join(_short(typed) + equals + value for typed, equals, value in pairs) or key
     return name if len(name) <= LONGEST else f"{name[: LONGEST - len(key) - 2]}… {key}"

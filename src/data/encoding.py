@@ -59,8 +59,7 @@ def measure(frame: Frame, train_rows: np.ndarray) -> Encoding:
     Raises:
         ConfigError: for a column of numbers that has none in these rows.
     """
-    train = frame.rows[train_rows]
-    columns = [_measured(train[name]) for name in frame.features]
+    columns = [_measured(frame.rows[name].gather(train_rows)) for name in frame.features]
     return {"features": columns, "targets": list(frame.targets), "styles": frame.styles}
 
 

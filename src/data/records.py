@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 NEWLINE, QUOTE, _RETURN = b'\n"\r'
-_CHUNK = 1 << 20
+_CHUNK = 1 << 18  # stays in the cache
 RETURN = "a carriage return in the middle of the line"
 _DOUBLE = 'write a quote inside a cell twice, and the cell in quotes: "a 2"" pipe"'
 

@@ -61,8 +61,12 @@ class Table(TabularData):
         frame = self._frame()
         self._keep_digest(frame.digest)
         self.encoding = self.encoding or measure(frame, train_rows)
-        others = frame.rows[np.setdiff1d(np.arange(frame.num_rows), train_rows)]
-        strange = [note for how in self.encoding["features"] for note in unknown_note(others[how["name"]], how, 0.1)]
+        others = np.setdiff1d(np.arange(frame.num_rows), train_rows)
+        strange = [
+            note
+            for how in self.encoding["features"]
+            for note in unknown_note(frame.rows[how["name"]].gather(others), how, 0.1)
+        ]
         for note in (*frame.notes, *strange):
             log.info("%s: %s", self.path, note)
         return _arrays(frame.rows, frame.numbers, self.encoding)

@@ -14,6 +14,7 @@ from src.report.content import trial_rows
 from src.report.folders import Sweep
 from src.report.sections import comparison_page, run_page, sweep_page
 from src.report.theme import PALETTE, templates
+from src.secrecy import UNSEEN
 
 _HERE = Path(__file__).parent
 
@@ -33,7 +34,12 @@ def render(sweeps: Sequence[Sweep], table: pl.DataFrame, table_name: str) -> str
     figures = {plot.name: plot.figure for group in page.groups for plot in group.plots if plot.figure}
     data = {name: _without_template(json.loads(figure.to_json())) for name, figure in figures.items()}
     environment = Environment(
-        loader=FileSystemLoader(_HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_HERE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: value.translate(UNSEEN) if type(value) is str else value,
     )
     return environment.get_template("page.html.j2").render(
         page=page,
@@ -49,8 +55,8 @@ def render(sweeps: Sequence[Sweep], table: pl.DataFrame, table_name: str) -> str
 
 def for_script(values: Any) -> str:
     """JSON that can stand inside a script element, whatever the texts in it are."""
-    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    for letter in "<>&\u2028\u2029":
+    text = json.dumps(values, separators=(",", ":"), ensure_ascii=False, allow_nan=False).translate(UNSEEN)
+    for letter in "<>&":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
     return text
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import polars as pl
 
+from src.cells import csv_of
 from src.record import replace_file
 from src.report.folders import Sweep, read_folders
 from src.report.table import trial_table
@@ -50,7 +51,7 @@ def write_report(folders: Sequence[Path], output: Path | None = None) -> Report:
     place.mkdir(parents=True, exist_ok=True)
     buffer = BytesIO()
     table.write_parquet(buffer)
-    for path, content in ((csv, table.write_csv().encode()), (parquet, buffer.getvalue()), (page, html.encode())):
+    for path, content in ((csv, csv_of(table)), (parquet, buffer.getvalue()), (page, html.encode())):
         replace_file(path, content)
     return Report(sweeps, table, page, (csv, parquet))
 

@@ -2,13 +2,14 @@
 
 import sys
 
-from tests.benchmarks import gpu, online, search, startup, steps, sweeps
+from tests.benchmarks import gpu, large, online, search, startup, steps, sweeps
 
 MEASUREMENTS = {
     "steps": steps.main,
     "startup": startup.main,
     "sweeps": sweeps.main,
     "search": search.main,
+    "large": large.main,
     "online": online.main,
     "gpu": gpu.main,
 }

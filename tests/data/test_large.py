@@ -89,7 +89,12 @@ def test_a_parquet_file_that_unpacks_to_gigabytes_is_refused_before_it_is(
     column = pl.repeat(1.5, 1_000_000, eager=True)
     pl.DataFrame([column.alias(f"x{i}") for i in range(126)]).write_parquet(wide)
     assert wide.stat().st_size < 500_000
-    monkeypatch.setattr(pl, "read_parquet", lambda data: num_read.append(1) or read(data))
+
+    def counted(data: Any) -> pl.DataFrame:
+        num_read.append(1)
+        return read(data)
+
+    monkeypatch.setattr(pl, "read_parquet", counted)
     with pytest.raises(ConfigError, match="may not unpack to more than 1,000,000,000 bytes") as caught:
         frame.read_rows(str(wide))
     assert not num_read
