@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from src import ownership, provenance
+from src import ownership, provenance, ranks
 from src.errors import ConfigError
 from src.ownership import claim, claim_run, owned, release, release_all
 from tests.conftest import ROOT, SMALL
@@ -171,9 +171,9 @@ def test_where_nothing_can_be_locked_a_file_stands_in(tmp_path: Path, monkeypatc
 def test_further_processes_of_a_run_share_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     other = Other(tmp_path)
     assert other.ask(tmp_path / "run") == "mine"
-    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(ranks, "RANK", 1)
     claim(tmp_path / "run")
-    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setattr(ranks, "RANK", 0)
     refused(tmp_path / "run")
     other.process.kill()
     other.process.communicate()

@@ -123,11 +123,11 @@ WORDS = {
 
 def test_command_of_a_stranger_does_no_more_than_train_and_moves_nobody(sent: Path) -> None:
     def left(argv: list[str], **more: str) -> None:
-        values = {"argv": argv, "cwd": str(sent), "keys": []} | more
+        values = {"argv": argv, "cwd": str(sent), "keys": [], "provenance": {"git": None}} | more
         (sent / "sweep.json").write_text(json.dumps(values))
 
     left(["-m", "seed=range(4)", "optimizer.lr=1e-3,1e-2", "model=sequential", "hydra/sweeper=optuna"])
-    assert _sweep(["sent"])[2] is None
+    assert _sweep(["sent"])[2] == Path.cwd()
     for word in WORDS:
         left(["-m", "seed=0,1", word])
         with pytest.raises(ConfigError) as refused:
@@ -136,7 +136,7 @@ def test_command_of_a_stranger_does_no_more_than_train_and_moves_nobody(sent: Pa
         assert len(str(refused.value).splitlines()) == 3
         argv = ["-m", "seed=0,1", word]
         left(argv, own=signed_command(argv, str(sent)))
-        assert _sweep(["sent"])[1:] == (argv, str(sent))
+        assert _sweep(["sent"])[1:] == (argv, sent)
 
 
 def test_files_of_a_stranger_are_bounded(sent: Path) -> None:
@@ -171,7 +171,8 @@ def test_links_and_checkpoints_that_lead_out_and_packed_ones_are_refused(sent: P
 
 def test_command_in_a_folder_that_was_sent_imports_nothing_of_it(sent: Path, shell: Shell) -> None:
     set_in(sent, "model._target_", "evil.Net")
-    (sent / "sweep.json").write_text(json.dumps({"argv": ["-m", "model._target_=evil.Net"], "cwd": ".", "keys": []}))
+    sweep = {"argv": ["-m", "model._target_=evil.Net"], "cwd": ".", "keys": [], "provenance": {"git": None}}
+    (sent / "sweep.json").write_text(json.dumps(sweep))
     for module, word in (("src.evaluate", f"run={sent}"), ("src.train", f"resume={sent}"), ("src.resume", str(sent))):
         done = shell(module, word, cwd=sent)
         assert done.returncode == 2, done.stderr

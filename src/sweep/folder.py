@@ -13,7 +13,7 @@ from typing import Any, TypedDict, cast
 import yaml
 
 from src import record as records
-from src.bounded import read_yaml
+from src.bounded import read_json, read_yaml
 from src.check import check_values
 from src.consistency import FILES, changed, seal, set_aside
 from src.errors import ConfigError
@@ -92,11 +92,11 @@ def read_sweep(folder: Path) -> dict[str, Any]:
     """
     path = folder / "sweep.json"
     try:
-        values = json.loads(path.read_bytes())
+        values = read_json(path)
         wrong = problem(values, _Sweep, "it") or next((f"{name} is missing" for name in _NEEDED - values.keys()), None)
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         wrong = one_line(error)
     if wrong:
         raise Damaged(f"{path} is damaged", wrong, f"python -m src.resume {shlex.quote(str(folder))}")
