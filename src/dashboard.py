@@ -9,6 +9,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from rich.console import Console
@@ -86,14 +87,19 @@ def swept(folder: Path, one: bool) -> Swept:
         for text in sorted({text for texts in overrides for text in texts} - hidden):
             key, _, value = text.lstrip("+").partition("=")
             values.setdefault(key, []).append(value)
-    config = read_config(trials[-1][0])
+    objective = _values(trials[-1][0]).get("objective") or {}
     groups = [_group(paths[0]) for paths in trials]
-    return Swept(values, config.objective.metric, config.objective.direction, groups if one else [])
+    return Swept(values, str(objective.get("metric")), str(objective.get("direction")), groups if one else [])
 
 
 def _group(trial: Path) -> str:
     """What a sweep's runs are grouped under in W&B: its folder may lie elsewhere, or have been renamed."""
-    return str(OmegaConf.select(read_config(trial), "sweep.name") or trial.parent.name)
+    return str((_values(trial).get("sweep") or {}).get("name") or trial.parent.name)
+
+
+def _values(trial: Path) -> dict[str, Any]:
+    """A trial's config as it is written: what it names of the environment is not looked up."""
+    return cast(dict[str, Any], OmegaConf.to_container(read_config(trial)))
 
 
 def _save(words: Mapping[str, str], name: str, found: Swept) -> None:

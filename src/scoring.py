@@ -240,7 +240,7 @@ def _renamed(targets: Sequence[str]) -> list[str]:
 def _track(folder: Path, record: Record, config: DictConfig, metrics: dict[str, float]) -> None:
     """Tracks the scores beside the run that they judge, in a W&B run of job type `evaluate`."""
     settings = Tracking(**OmegaConf.to_container(config.tracking, resolve=True))  # type: ignore[arg-type]
-    settings = called_as_stored(settings, stored(config))
+    settings = called_as_stored(settings, {"tracking": stored(config.tracking)})
     about = {"run": str(folder), "wandb_id": record.wandb.get("id"), "key": record.key}
     group = record.wandb.get("group")
     tracker = track(folder, settings, about, name=f"evaluate {record.key}", group=group, job_type="evaluate")

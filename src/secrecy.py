@@ -64,16 +64,17 @@ def without_variables(text: str, variables: Mapping[str, str] | None = None) -> 
 def secret_in(word: str) -> tuple[str, str] | None:
     """What is secret in a setting as it was typed, and the setting that names a variable for it; None where nothing is.
 
-    What is set for the environment (`hydra.job.env_set`) may be: it is stored nowhere.
+    What is set for the environment (`hydra.job.env_set`) may be: it is stored nowhere. The URL of a study has a law of
+    its own, in `src.sweep.sweeper`.
     """
     key, _, value = word.partition("=")
-    if key.lstrip("+~").startswith("hydra.job.env_set"):
+    if key.lstrip("+~").startswith(("hydra.job.env_set", "hydra.sweeper.storage")):
         return None
     for known, name in _variables().items():
         if known in value:
             return f"the value of {name}", f"{key}=${{oc.env:{name}}}"
     if any(pattern.search(word) for pattern in _PATTERNS):
-        return "a password or a key", f"{key}=${{oc.env:{'STUDY_DB' if key.endswith('.storage') else 'MY_SECRET'}}}"
+        return "a password or a key", f"{key}=${{oc.env:MY_SECRET}}"
     return None
 
 

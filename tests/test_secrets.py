@@ -11,19 +11,20 @@ from src.errors import ConfigError
 from src.record import read
 from tests.sweep.commands import Done, quick
 
+MARK = "-".join(["hunter", "2"])  # not in this file as it is: a diff of the code is in the record
 FROM_A_VARIABLE = "tracking.name=${oc.env:S1}"
 FILE = """# @package _global_
 tracking: {tags: [a, "${oc.decode:${oc.env:S2}}"]}
-hydra: {job: {env_set: {S7: seven-hunter2}}}
+hydra: {job: {env_set: {S7: seven-MARK}}}
 """
-TYPED = ("+hydra.job.env_set.S3=three-hunter2", "+hydra.job.env_set={S4:four-hunter2,S5:'five-hunter2'}")
+TYPED = (f"+hydra.job.env_set.S3=three-{MARK}", f"+hydra.job.env_set={{S4:four-{MARK},S5:'five-{MARK}'}}")
 OWN = """
 import os
 from lightning.pytorch import Callback
 
 class Note(Callback):
     def __init__(self, text: str) -> None:
-        assert text == os.environ["S6"] and os.environ["S3"] == "three-hunter2" and os.environ["S7"] == "seven-hunter2"
+        assert text == os.environ["S6"] and os.environ["S3"] == "three-MARK" and os.environ["S7"] == "seven-MARK"
 
     def on_train_end(self, trainer, module) -> None:
         if os.environ.get("FAILS"):
@@ -35,8 +36,8 @@ SMALL = ("trainer.max_epochs=1", "trainer.accelerator=cpu", "hydra.launcher.work
 
 def secrets() -> None:
     """The environment that the commands have."""
-    os.environ |= {"S1": "one-hunter2", "S2": "two-hunter2", "S6": "six-hunter2"}
-    os.environ |= {"WANDB_API_KEY": "eight-hunter2", "MY_TOKEN": "nine-hunter2"}
+    os.environ |= {"S1": f"one-{MARK}", "S2": f"two-{MARK}", "S6": f"six-{MARK}"}
+    os.environ |= {"WANDB_API_KEY": f"eight-{MARK}", "MY_TOKEN": f"nine-{MARK}"}
 
 
 def failing() -> None:
@@ -47,15 +48,15 @@ def failing() -> None:
 def assert_hidden(folder: Path, done: Done) -> None:
     (folder / "own.py").unlink()
     (folder / "seven.yaml").unlink()
-    found = [path for path in folder.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()]
+    found = [path for path in folder.rglob("*") if path.is_file() and MARK.encode() in path.read_bytes()]
     assert not found
-    assert "hunter2" not in done.stdout + done.stderr
+    assert MARK not in done.stdout + done.stderr
     assert any(path.suffix == ".wandb" for path in folder.rglob("*"))
 
 
 def bring(folder: Path) -> None:
-    (folder / "own.py").write_text(OWN)
-    (folder / "seven.yaml").write_text(FILE)
+    (folder / "own.py").write_text(OWN.replace("MARK", MARK))
+    (folder / "seven.yaml").write_text(FILE.replace("MARK", MARK))
 
 
 def test_run_keeps_no_value_of_a_variable(tmp_path: Path) -> None:
@@ -82,7 +83,7 @@ def test_sweep_keeps_no_value_of_a_variable_and_a_failure_tells_none(tmp_path: P
 
 
 WRONG = {
-    "hydra.sweeper.storage=postgresql://me:hunter2@host/db",
+    "data.path=postgresql://me:hunter2@host/db",
     "data.path=s3://key:hunter2/@bucket/x.csv",
     "data.path=https://hunter2@host/x.csv",
     "+model.password=hunter2",
