@@ -4,10 +4,11 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -44,6 +45,9 @@ class Composition:
         """The first law that is broken: of sweeps, of the search path, of groups, of files, of keys."""
         if is_run and (sweeps := [word for word in self.words if word.is_sweep_override()]):
             return _needs_multirun(sweeps[0])
+        if (setting_keys := frame_of(ConfigLoaderImpl._apply_overrides_to_config, self.error)) is not None:
+            known = setting_keys.f_locals  # All else was composed by then: nothing is composed again.
+            return _of_key(known["override"], known["cfg"], self.error)
         lines = [str(word.input_line) for word in self.words]
         try:
             with warnings.catch_warnings():
@@ -54,7 +58,7 @@ class Composition:
         if isinstance(self.error, MissingConfigException) and self.error.missing_cfg_file in (None, self.name):
             law = f"there is no config file {self.name}"
             return ConfigError(law, f"--config-name={self.name}", f"--config-name={ENTRY}")
-        return self._of_groups() or self._of_files() or self._of_keys()
+        return self._of_groups() or self._of_files()
 
     def _is_group(self, word: Override) -> bool:
         return self.repo.group_exists(word.key_or_group) and not isinstance(word.value(), dict)
@@ -74,23 +78,14 @@ class Composition:
                 return _Choice(word, self.repo.get_group_options(word.key_or_group), error).mistake()
         return None
 
-    def _of_files(self) -> ConfigError | None:
+    def _of_files(self) -> ConfigError:
+        groups = [word for word in self.words if self._is_group(word)]
+        typed = [str(word.input_line) for word in groups]
         try:
-            defaults = self._defaults([word for word in self.words if self._is_group(word)]).defaults
-            self.config = self.loader._compose_config_from_defaults_list(defaults, self.repo)
+            defaults = self._defaults(groups).defaults
+            self.loader._compose_config_from_defaults_list(defaults, self.repo)
         except (HydraException, OSError, ValueError, OmegaConfBaseException) as error:
-            typed = [str(word.input_line) for word in self.words if self._is_group(word)]
             return ConfigError(f"this cannot be composed: {first_line(error)}", shlex.join(typed), traceback_command())
-        OmegaConf.set_struct(self.config, True)
-        return None
-
-    def _of_keys(self) -> ConfigError:
-        for word in self.words:
-            if not self._is_group(word) and not word.is_sweep_override():
-                try:
-                    ConfigLoaderImpl._apply_overrides_to_config([word], self.config)
-                except (HydraException, OmegaConfBaseException) as error:
-                    return _of_key(word, self.config, error)
         return ConfigError(
             f"this cannot be composed: {first_line(self.error)}", shlex.join(sys.argv[1:]), traceback_command()
         )
@@ -234,6 +229,19 @@ def _needs_multirun(word: Override) -> ConfigError:
         return ConfigError(f"{key} takes one value", typed, setting(key, overrides.values(word)[0]))
     law = "several values for one key are a sweep, and a sweep is asked for with -m"
     return ConfigError(law, typed, f"{COMMAND} -m {shlex.join(sys.argv[1:])}")
+
+
+def frames(error: BaseException) -> Iterator[FrameType]:
+    """What was called when it was raised, the outermost first."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
+
+
+def frame_of(function: Callable[..., Any], error: BaseException) -> FrameType | None:
+    """The call of a function in which an error was raised."""
+    return next((frame for frame in frames(error) if frame.f_code is function.__code__), None)
 
 
 def traceback_command() -> str:

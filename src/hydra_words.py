@@ -2,8 +2,6 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
-from types import FrameType
 
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
@@ -16,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import MarkedYAMLError
 
 from src import overrides, suggest
-from src.composing import Composition, first_line, traceback_command
+from src.composing import Composition, first_line, frame_of, frames, traceback_command
 from src.errors import ConfigError
 from src.groups import TARGETS
 from src.suggest import COMMAND, setting
@@ -29,18 +27,15 @@ def explained(error: Exception) -> Exception:
     """A mistake in what was configured as a `ConfigError`; a bug as it is."""
     if isinstance(error, InstantiationException):
         return _unbuildable(error)
-    frames = list(_frames(error))
-    for frame in frames:
-        if frame.f_code is OmegaConf.load.__code__:
-            file = frame.f_locals["file_"]
-            return _broken_file(str(getattr(file, "name", file)), error)
-    for frame in frames:
-        if frame.f_code is ConfigLoaderImpl.load_configuration.__code__:
-            known = frame.f_locals
-            words = [overrides.parse(word) for word in known["overrides"]]
-            is_run = known["run_mode"] == RunMode.RUN and known["validate_sweep_overrides"]
-            return Composition(known["self"], known["config_name"], words, error).mistake(is_run)
-    if any(frame.f_code in _READS for frame in frames) or _was_hydras(error):
+    if (frame := frame_of(OmegaConf.load, error)) is not None:
+        file = frame.f_locals["file_"]
+        return _broken_file(str(getattr(file, "name", file)), error)
+    if (frame := frame_of(ConfigLoaderImpl.load_configuration, error)) is not None:
+        known = frame.f_locals
+        words = [overrides.parse(word) for word in known["overrides"]]
+        is_run = known["run_mode"] == RunMode.RUN and known["validate_sweep_overrides"]
+        return Composition(known["self"], known["config_name"], words, error).mistake(is_run)
+    if any(frame.f_code in _READS for frame in frames(error)) or _was_hydras(error):
         return _in_hydras_own_part(error)
     return error
 
@@ -86,14 +81,14 @@ def _not_there(target: str, problem: str) -> ConfigError:
 
 def _had_begun(error: BaseException) -> bool:
     """Whether what was called ran, and was not refused for its arguments."""
-    return "/hydra/_internal/" not in [frame.f_code.co_filename for frame in _frames(error)][-1]
+    return "/hydra/_internal/" not in [frame.f_code.co_filename for frame in frames(error)][-1]
 
 
 def _was_hydras(error: Exception) -> bool:
     """Whether it was raised while Hydra, and no code of ours, looked at the config."""
     if not isinstance(error, HydraException | OmegaConfBaseException):
         return False
-    files = [frame.f_code.co_filename for frame in _frames(error)]
+    files = [frame.f_code.co_filename for frame in frames(error)]
     own = [name for name in files if "/omegaconf/" not in name and "/antlr4/" not in name]
     return bool(own) and "/hydra/" in own[-1]
 
@@ -107,10 +102,3 @@ def _in_hydras_own_part(error: Exception) -> ConfigError:
     typed = [word for word in overrides.read().overrides if word.is_hydra_override() or "${" in str(word.input_line)]
     got = shlex.join([str(word.input_line) for word in typed] or sys.argv[1:])
     return ConfigError(f"Hydra cannot work with this: {first_line(error)}", got, traceback_command())
-
-
-def _frames(error: BaseException) -> Iterator[FrameType]:
-    trace = error.__traceback__
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next

@@ -18,64 +18,69 @@ def problem(value: Any, hint: Any, name: str) -> Problem:
             `TypedDict`, whose keys may lack.
         name: of the value.
     """
-    return _checker(hint)(value, name)
+    found = _checker(hint)(value)
+    return None if found is None else name + found
+
+
+Check = Callable[[Any], Problem]
+"""Says what is wrong, behind the name of the value: names are put together only where something is."""
 
 
 @cache
-def _checker(hint: Any) -> Callable[[Any, str], Problem]:
+def _checker(hint: Any) -> Check:
     origin, parts = get_origin(hint), get_args(hint)
     if hint is Any:
-        return lambda value, name: None
+        return lambda value: None
     if origin in (Union, UnionType):
         return _any_of([_checker(part) for part in parts])
     if origin is Literal:
-        return lambda value, name: None if value in parts else f"{name} is none of {', '.join(map(str, parts))}"
+        return lambda value: None if value in parts else f" is none of {', '.join(map(str, parts))}"
     if origin is list:
         return _list_of(parts[0])
     if is_typeddict(hint):
         return _fields({name: _checker(part) for name, part in get_type_hints(hint).items()}, None)
     if origin is dict:
         return _fields({}, _checker(parts[1]))
-    return _plain(hint)
+    return _number if hint is float else _plain(hint)
 
 
-def _plain(wanted: type) -> Callable[[Any, str], Problem]:
-    def check(value: Any, name: str) -> Problem:
-        is_right = type(value) is wanted or (wanted is float and type(value) is int)
-        if not is_right or (wanted is float and not math.isfinite(value)):
-            return f"{name} is no {'null' if wanted is NoneType else wanted.__name__}"
-        return None
+def _plain(wanted: type) -> Check:
+    wrong = f" is no {'null' if wanted is NoneType else wanted.__name__}"
+    return lambda value: None if type(value) is wanted else wrong
+
+
+def _number(value: Any) -> Problem:
+    is_right = type(value) is int or (type(value) is float and math.isfinite(value))
+    return None if is_right else " is no float"
+
+
+def _any_of(checks: list[Check]) -> Check:
+    def check(value: Any) -> Problem:
+        first = checks[0](value)
+        if first is None or any(other(value) is None for other in checks[1:]):
+            return None
+        return first
 
     return check
 
 
-def _any_of(checkers: list[Callable[[Any, str], Problem]]) -> Callable[[Any, str], Problem]:
-    def check(value: Any, name: str) -> Problem:
-        problems = [check(value, name) for check in checkers]
-        return None if None in problems else problems[0]
-
-    return check
-
-
-def _list_of(wanted: type) -> Callable[[Any, str], Problem]:
-    def check(value: Any, name: str) -> Problem:
+def _list_of(wanted: type) -> Check:
+    def check(value: Any) -> Problem:
         if not isinstance(value, list) or not set(map(type, value)) <= {wanted}:
-            return f"{name} is no list of {wanted.__name__}"
+            return f" is no list of {wanted.__name__}"
         return None
 
     return check
 
 
-def _fields(
-    known: dict[str, Callable[[Any, str], Problem]], others: Callable[[Any, str], Problem] | None
-) -> Callable[[Any, str], Problem]:
-    def check(value: Any, name: str) -> Problem:
+def _fields(known: dict[str, Check], others: Check | None) -> Check:
+    def check(value: Any) -> Problem:
         if not isinstance(value, dict):
-            return f"{name} is no mapping"
+            return " is no mapping"
         for key, part in value.items():
-            checker = known.get(key, others)
-            if checker and (found := checker(part, f"{name}.{key}")):
-                return found
+            own = known.get(key, others)
+            if own is not None and (found := own(part)) is not None:
+                return f".{key}{found}"
         return None
 
     return check

@@ -81,7 +81,7 @@ for name in ("report", "sync", "resume", "leet", "dashboard", "evaluate", "train
             runpy.run_module(f"src.{name}", run_name="__main__", alter_sys=True)
         except SystemExit as left:
             assert left.code in (0, None), (name, left.code)
-        heavy = {"torch", "lightning", "wandb", "polars", "plotly", "optuna"} & set(sys.modules)
+        heavy = {"torch", "lightning", "wandb", "polars", "plotly", "optuna", "numpy"} & set(sys.modules)
         assert not heavy, (name, heavy)
 """
 

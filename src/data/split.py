@@ -1,8 +1,11 @@
 """Train, validation and test splits, drawn by one seed."""
 
-import numpy as np
+from typing import TYPE_CHECKING
 
 from src.errors import ConfigError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 SPLITS = ("train", "val", "test")
 
@@ -29,8 +32,10 @@ def split_sizes(num_rows: int, val_fraction: float, test_fraction: float) -> tup
     return sizes
 
 
-def draw_split(num_rows: int, val_fraction: float, test_fraction: float, seed: int) -> dict[str, np.ndarray]:
+def draw_split(num_rows: int, val_fraction: float, test_fraction: float, seed: int) -> dict[str, "np.ndarray"]:
     """Row numbers of each split: one permutation drawn by `seed`, cut in three."""
+    import numpy as np  # the laws of a config need none of it, and a command that only checks one starts at once
+
     sizes = split_sizes(num_rows, val_fraction, test_fraction)
     order = np.random.default_rng(seed).permutation(num_rows)
     return dict(zip(SPLITS, np.split(order, np.cumsum(sizes)[:-1]), strict=True))

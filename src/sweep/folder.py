@@ -10,10 +10,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
-import yaml
-
 from src import record as records
-from src.bounded import read_json, read_yaml
+from src.bounded import read_json
 from src.check import check_values
 from src.consistency import FILES, changed, seal, set_aside
 from src.errors import ConfigError
@@ -22,7 +20,7 @@ from src.provenance import diff_of, provenance
 from src.record import Record, replace_file
 from src.record_check import Damaged, Provenance, digest_of, one_line
 from src.secrecy import typed_words
-from src.sweep.jobs import Job, write_hydra_files
+from src.sweep.jobs import Job, config_in, write_hydra_files
 from src.sweep_words import signed_command
 from src.valid import problem
 
@@ -225,23 +223,13 @@ def check_folders(jobs: Sequence[Job]) -> None:
         ConfigError: where a trial's folder has another config.
     """
     for job in jobs:
-        values = _config_in(job.folder)
+        values = config_in(job.folder)
         if values is not None and values != job.stored:
             try:
                 other = check_values(values)
             except ConfigError:  # cut off by a kill, or an older version's: it is written anew
                 continue
             check_same(job.cfg, other, job.folder)
-
-
-def _config_in(folder: Path) -> dict[str, Any] | None:
-    """The config that an earlier launch left in a trial's folder; it is resolved, and YAML alone is fast."""
-    path = folder / ".hydra" / "config.yaml"
-    try:
-        values = read_yaml(path) if path.is_file() else None
-    except (yaml.YAMLError, ValueError):
-        return None
-    return values if isinstance(values, dict) else None
 
 
 def stack_checkpoint(folder: Path, keys: Sequence[str]) -> Path:

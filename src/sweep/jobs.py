@@ -2,9 +2,10 @@
 
 import copy
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from src import secrecy
+from src.bounded import TooLargeError, parse_yaml, read_bounded
 from src.check import check, check_values
 from src.config import Config
 from src.naming import check_same, key
@@ -103,6 +105,39 @@ def write_hydra_files(job: Job) -> None:
         (folder / f"{name}.yaml").write_text(text)
         if name == "config" and may_claim(text):
             sign_config(job.folder, content)
+
+
+def config_in(folder: Path) -> dict[str, Any] | None:
+    """The config that an earlier launch left in a trial's folder; it is resolved, and YAML alone is fast."""
+    path = folder / ".hydra" / "config.yaml"
+    if not path.is_file():
+        return None
+    try:
+        text = read_bounded(path).decode()
+        return _by_parts(text)
+    except TooLargeError:
+        return None
+    except (yaml.YAMLError, TypeError, ValueError):
+        pass
+    try:
+        values = parse_yaml(text.encode())
+    except (yaml.YAMLError, ValueError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _by_parts(text: str) -> dict[str, Any]:
+    """The same: of a thousand trials' configs most parts are the same text, and each text is read once.
+
+    Raises:
+        YAMLError, TypeError, ValueError: where a part cannot be read by itself.
+    """
+    return {name: value for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE) for name, value in _part(part)}
+
+
+@lru_cache(maxsize=10_000)
+def _part(text: str) -> Any:
+    return dict(parse_yaml(text.encode()) or {}).items()
 
 
 def hydra_part(job: Job) -> dict[str, Any]:
