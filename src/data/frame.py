@@ -101,10 +101,10 @@ def read_table(
     Raises:
         ConfigError: for every mistake in the file or in the names, see the rules at the top.
     """
-    file = _file(path)
+    file = _as_it_is(path)
     targets = _names("data.target", target)
     chosen = None if features is None else _names("data.features", features)
-    return _read(file, file.stat().st_mtime_ns, file.stat().st_size, targets, chosen, Marks(decimal, thousands))
+    return _read(*file, targets, chosen, Marks(decimal, thousands))
 
 
 def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
@@ -113,7 +113,7 @@ def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
     Raises:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
-    return _load(_file(path))
+    return _rows(*_as_it_is(path))
 
 
 def digest_of(path: str) -> str:
@@ -122,8 +122,7 @@ def digest_of(path: str) -> str:
     Raises:
         ConfigError: for a file that is missing or cannot be a table.
     """
-    file = _file(path)
-    return _digest(file, file.stat().st_mtime_ns, file.stat().st_size)
+    return _digest(*_as_it_is(path))
 
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
@@ -134,6 +133,12 @@ def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
     return ConfigError(law, name, f"{remedy}   (one of: {shown})")
 
 
+def _as_it_is(path: str) -> tuple[Path, int, int]:
+    """A file, when it was changed and how long it is: what was read of it is known by that."""
+    file = _file(path)
+    return file, file.stat().st_mtime_ns, file.stat().st_size
+
+
 def _file(path: str) -> Path:
     file = Path(os.path.abspath(from_here(path)))
     kinds = TEXT_FILES + PARQUET_FILES
@@ -141,6 +146,7 @@ def _file(path: str) -> Path:
         is_folder = os.path.isdir(file)
         folder = file if is_folder else file.parent
         tables = [found.name for kind in kinds for found in sorted(folder.glob(f"*{kind}"))]
+        tables = [name for name in tables if os.path.isfile(folder / name) and os.path.getsize(folder / name)]
         near = tables[:1] if is_folder else get_close_matches(file.name, tables, n=1)
         law = "data.path must be a file, not a folder" if is_folder else "data.path must be a file that exists"
         remedy = in_shell(written("data.path", str(folder / near[0]))) if near else "data.path=…   (a .csv or .parquet)"
@@ -189,6 +195,11 @@ def _read(
         columns.styles,
         digest_of(str(file)),
     )
+
+
+@lru_cache(maxsize=1)  # looked at before torch is imported, and read after that
+def _rows(file: Path, _mtime: int, _size: int) -> tuple[pl.DataFrame, pl.Series]:
+    return _load(file)
 
 
 @lru_cache(maxsize=100)  # each round of a sweep asks for it
