@@ -58,7 +58,7 @@ def _values(cfg: DictConfig) -> dict[str, Any]:
     for name in cfg:
         if name not in _PARTS and name != "hydra":
             raise unknown_key(str(name))
-    return {name: _node(cfg, name) for name in _PARTS}
+    return {name: resolved(cfg, name) for name in _PARTS}
 
 
 def _typed(values: dict[str, Any]) -> tuple[Config, dict[str, str]]:
@@ -171,7 +171,7 @@ def _assign(key: str, base: DictConfig, field: Any, value: Any) -> None:
         raise ConfigError(f"{key} must be {wanted}", value, remedy) from error
 
 
-def _node(cfg: DictConfig, name: str) -> Any:
+def resolved(cfg: DictConfig, name: str) -> Any:
     """A part of the config as plain values, its interpolations resolved."""
     try:
         node = OmegaConf.select(cfg, name, throw_on_missing=True)

@@ -1,5 +1,6 @@
 """A config that Hydra could not compose: which setting is at fault is found by composing again, setting by setting."""
 
+import os
 import re
 import shlex
 import sys
@@ -210,7 +211,7 @@ def _search_path(error: Exception) -> ConfigError:
     folders = given if isinstance(given, list) else [given]
     law = "hydra.searchpath lists folders that hold groups, as conf/ does: [file://folder,pkg://package.folder]"
     there = [str(path).removeprefix("file://") for path in folders if path]
-    near = [path for path in there if Path(path).is_dir()] or ["conf"] * Path("conf").is_dir()
+    near = [path for path in there if os.path.isdir(path)] or ["conf"] * Path("conf").is_dir()
     remedy = for_shell("hydra.searchpath", [f"file://{path}" for path in near])
     return ConfigError(law, typed, remedy if near else "hydra.searchpath=[file://…]")
 

@@ -20,9 +20,11 @@ from src.errors import ConfigError, die
 from src.online import Account, Unreachable, account, quiet_environment
 from src.output import keep_going
 from src.panels import Swept, workspace
-from src.places import existing
+from src.places import existing, place
 from src.ranking import same_for_all
-from src.record import read, read_config, replace_file
+from src.record import Record, read, read_config, replace_file
+from src.record_check import Damaged
+from src.tracking_laws import check_name, check_project
 
 _ARGUMENTS = Arguments(
     "dashboard",
@@ -46,6 +48,9 @@ def main() -> None:
         words, is_dry = _words(sys.argv[1:])
         if not find_spec("wandb_workspaces"):
             raise ConfigError("a dashboard needs the package wandb-workspaces", remedy="pip install wandb-workspaces")
+        check_project("project", words["project"])
+        check_project("entity", words.get("entity"))
+        check_name("name", words.get("name"))
         folder = Path("outputs/sweeps")
         if "sweep" in words:
             folder = existing(words["sweep"], "a dashboard is made from the records of a sweep", _again)
@@ -74,22 +79,33 @@ def swept(folder: Path, one: bool) -> Swept:
         ConfigError: where there is none.
     """
     sweeps = [folder] if one else sorted(path.parent for path in folder.glob("*/sweep.json"))
-    trials = [[path.parent for path in sorted(sweep.glob("*/record.json"))] for sweep in sweeps]
-    trials = [paths for paths in trials if paths]
+    trials = [found for sweep in sweeps if (found := _trials(sweep))]
     if not trials:
-        raise ConfigError(
-            "a dashboard is made from the records of a sweep", f"no trials in {folder}", _ARGUMENTS.example
-        )
+        law, sweep = "a dashboard is made from the records of a sweep", folder.parent / "sweep.json"
+        remedy = _again(place(folder.parent)) if one and sweep.is_file() else _ARGUMENTS.example
+        raise ConfigError(law, f"no trials in {folder}", remedy)
     values: dict[str, list[str]] = {}
-    for paths in trials:
-        overrides = [read(path).overrides for path in paths]
+    for records in trials:
+        overrides = [record.overrides for record in records.values()]
         hidden = same_for_all(overrides)
         for text in sorted({text for texts in overrides for text in texts} - hidden):
             key, _, value = text.lstrip("+").partition("=")
             values.setdefault(key, []).append(value)
-    objective = _values(trials[-1][0]).get("objective") or {}
-    groups = [_group(paths[0]) for paths in trials]
+    firsts = [next(iter(records)) for records in trials]
+    objective = _values(firsts[-1]).get("objective") or {}
+    groups = [_group(trial) for trial in firsts]
     return Swept(values, str(objective.get("metric")), str(objective.get("direction")), groups if one else [])
+
+
+def _trials(sweep: Path) -> dict[Path, Record]:
+    """The records of a sweep's trials by their folders; one that cannot be read is told and left out."""
+    found = {}
+    for path in sorted(sweep.glob("*/record.json")):
+        try:
+            found[path.parent] = read(path.parent)
+        except Damaged as error:
+            print(str(error).splitlines()[0].replace("error:", "left out:"), file=sys.stderr)
+    return found
 
 
 def _group(trial: Path) -> str:
@@ -110,9 +126,8 @@ def _save(words: Mapping[str, str], name: str, found: Swept) -> None:
     try:
         who: Account = account()
     except Unreachable as problem:
-        raise ConfigError(
-            "saving a dashboard needs W&B's server and a key", str(problem), f"{_ARGUMENTS.example} --dry-run"
-        ) from None
+        remedy = command("dashboard", *sys.argv[1:], "--dry-run")
+        raise ConfigError("saving a dashboard needs W&B's server and a key", str(problem), remedy) from None
     import wandb_workspaces.workspaces as ws
 
     entity = words.get("entity") or who.entity
@@ -131,7 +146,8 @@ def _save(words: Mapping[str, str], name: str, found: Swept) -> None:
 def _words(argv: Sequence[str]) -> tuple[dict[str, str], bool]:
     _, words, flags = _ARGUMENTS.read(argv)
     if "project" not in words:
-        raise ConfigError("project is missing: W&B's project of the runs", remedy=_ARGUMENTS.example)
+        remedy = command("dashboard", "project=tandem", *argv)
+        raise ConfigError("project is missing: W&B's project of the runs", remedy=remedy)
     return words, flags.dry_run
 
 

@@ -82,5 +82,5 @@ def carrying(resolver: Callable[P, T]) -> Callable[P, T]:
 def _shown(value: Any) -> str:
     plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
     text = plain if isinstance(plain, str) and plain.strip() else json.dumps(plain, default=str, ensure_ascii=False)
-    text = " ".join(text.split())
+    text = "".join(letter if letter.isprintable() else "�" for letter in " ".join(text.split()))
     return text if len(text) <= 120 else text[:117] + "..."

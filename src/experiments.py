@@ -4,6 +4,7 @@ A file is read through a config source of Hydra's own kind, so that what may sta
 groups, overrides, other files. A path goes before what `conf/` has; a name without a path comes after it.
 """
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def experiment_file(text: str) -> Path | None:
     """The file that a path names, as it stands or with a suffix; of a folder its `config.yaml`; None where none is."""
     path = from_here(text)
     with_suffix = [path.with_name(path.name + suffix) for suffix in _SUFFIXES if path.name]
-    return next((found for found in (path, *with_suffix, path / "config.yaml") if found.is_file()), None)
+    return next((found for found in (path, *with_suffix, path / "config.yaml") if os.path.isfile(found)), None)
 
 
 def from_anywhere(text: str, base: Path | None = None) -> str:
@@ -59,7 +60,7 @@ def no_experiment(text: str, names: list[str]) -> ConfigError:
 
 def _nearest(missing: Path) -> str:
     """The file that was probably meant, or where to look."""
-    above = next(parent for parent in (missing.with_suffix(""), *missing.parents) if parent.is_dir())
+    above = next(parent for parent in (missing.with_suffix(""), *missing.parents) if os.path.isdir(parent))
     files = [path for path in sorted(above.iterdir()) if path.suffix.lower() in _SUFFIXES]
     folders = [path.parent for path in sorted(above.glob("*/config.yaml"))]
     names = {path.stem if path in files else path.name: path for path in (*files, *folders)}
@@ -128,7 +129,7 @@ class ExperimentFiles(ConfigSource):
         if group != "experiment" or not text or _is_path(text) != (self.path == "paths"):
             return None
         known = EXPERIMENTS / text / "config.yaml"
-        return known if self.path == "names" and known.is_file() else experiment_file(text)
+        return known if self.path == "names" and os.path.isfile(known) else experiment_file(text)
 
 
 class _OnSearchPath(SearchPathPlugin):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, is_dataclass
@@ -129,7 +130,7 @@ def resumed(argv: list[str]) -> Path | None:
     if not words or words[-1] == "resume=null":
         return None
     typed = words[-1].partition("=")[2]
-    folder = run_folder(typed if from_here(typed).exists() else as_hydra_reads(typed), "resume", _resuming)
+    folder = run_folder(typed if os.path.exists(from_here(typed)) else as_hydra_reads(typed), "resume", _resuming)
     if others := [text for text in argv if text not in words[-1:]]:
         law = "resume= goes on with a run as it was configured: nothing else can be set beside it"
         raise ConfigError(law, in_shell(*others), _resuming(place(folder)))

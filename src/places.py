@@ -58,7 +58,7 @@ def rebased(value: Any, base: Path, key: str = "") -> Any:
         return [rebased(part, base, key) for part in value]
     is_path = isinstance(value, str) and (_PATHS.search(key) or re.search(r"[./]", value)) and key != "_target_"
     path = str(value).removeprefix("file://")
-    return str(value).replace(path, str(base / path)) if is_path and path and (base / path).exists() else value
+    return str(value).replace(path, str(base / path)) if is_path and path and os.path.exists(base / path) else value
 
 
 _PATHS = re.compile(r"path|file|folder|dir|root", re.IGNORECASE)
@@ -78,6 +78,8 @@ def place(folder: Path) -> str:
     return f"./{text}" if re.match(r"[-~]|\w+=", text) else text
 
 
+_LONGEST = 3800
+"""Bytes of a folder's path: Linux takes 4,096, and files lie in it."""
 Again = Callable[[str], str]
 """The command that was typed, with another folder."""
 
@@ -139,71 +141,107 @@ def existing(text: str, law: str, again: Again) -> Path:
         ConfigError: where there is none, or a file.
     """
     folder = from_here(text)
-    if text and folder.is_dir():
-        return folder
+    if text and os.path.isdir(folder):
+        return _readable(folder, law, text)
     if not text:
         raise ConfigError(law, text, in_shell("ls", "outputs"))
-    above = next(parent for parent in folder.parents if parent.is_dir())
-    if folder.exists():
+    above = next(parent for parent in folder.parents if os.path.isdir(parent))
+    if os.path.exists(folder):
         known = next((parent for parent in folder.parents if _is_run(parent) or _is_sweep(parent)), None)
         remedy = again(place(known)) if known else in_shell("ls", place(above))
         raise ConfigError(law, f"a file: {text}", remedy)
-    names = [path.name for path in above.iterdir() if path.is_dir()]
-    near = get_close_matches(folder.relative_to(above).parts[0], names, n=1)
+    if os.path.islink(folder):
+        raise ConfigError(
+            law, f"a link that leads nowhere: {text} -> {os.readlink(folder)}", in_shell("ls", "-l", place(above))
+        )
+    near = get_close_matches(folder.relative_to(above).parts[0], _folders_in(above), n=1)
     remedy = again(place(above / near[0])) if near else in_shell("ls", place(above))
     raise ConfigError(law, f"there is no such folder: {text}", remedy)
 
 
-def check_place(key: str, folder: Path, foreign: str) -> None:
-    """Makes sure that a run or a sweep can be written where it is to lie, and that no other kind lies there.
+def _readable(folder: Path, law: str, text: str) -> Path:
+    if os.access(folder, os.R_OK | os.X_OK):
+        return folder
+    raise ConfigError(law, f"you may not read {text}", in_shell("ls", "-ld", place(folder)))
+
+
+def _folders_in(folder: Path) -> list[str]:
+    """The names of the folders in one, none where they may not be read."""
+    try:
+        return [path.name for path in folder.iterdir() if os.path.isdir(path)]
+    except OSError:
+        return []
+
+
+def check_place(key: str, folder: Path, foreign: str | None = None) -> None:
+    """Makes sure that files can be written to a folder, and that no other kind of folder is there.
 
     Args:
         key: the setting that says where.
         folder: what it says.
-        foreign: the file that the other kind has: `record.json` or `sweep.json`.
+        foreign: the file that the other kind has, such as `sweep.json` where a run is to lie.
 
     Raises:
         ConfigError: where it cannot.
     """
-    above = next(path for path in (here() / folder, *(here() / folder).parents) if os.path.exists(path))
+    above = next(path for path in (here() / folder, *(here() / folder).parents) if os.path.lexists(path))
     other = written(key, str(Path(gettempdir()) / "tandem" / _plain(folder.name)))
-    if not above.is_dir():
-        raise ConfigError(f"{key} must be a folder, and {place(above)} is a file", str(folder), in_shell(other))
+    if not os.path.isdir(above):
+        kind = "a file" if os.path.exists(above) else "a link that leads nowhere"
+        law = f"{key} must {'be' if above == here() / folder else 'lie in'} a folder, and {place(above)} is {kind}"
+        raise ConfigError(law, str(folder), in_shell(other))
     if not os.access(above, os.W_OK | os.X_OK):
         law = f"{key} must lie where you may write, and {above} is not yours to write in"
         raise ConfigError(law, str(folder), in_shell(other))
     if "${" in str(folder) or not str(folder).isprintable():
-        law = f"{key}: a folder's name holds no ${{ and no line breaks or other control characters"
+        law = f"{key}: a name holds no ${{ and no line breaks or other control characters"
         raise ConfigError(law, str(folder), in_shell(other))
     if any(len(os.fsencode(part)) > 255 for part in folder.parts):
-        raise ConfigError(f"{key}: a folder's name has at most 255 bytes", str(folder), in_shell(other))
-    if (folder / foreign).is_file():
+        raise ConfigError(f"{key}: a name has at most 255 bytes", str(folder), in_shell(other))
+    if len(os.fsencode(here() / folder)) > _LONGEST:
+        law = f"{key}: a path has at most {_LONGEST} bytes"
+        raise ConfigError(law, str(folder), in_shell(other))
+    if foreign and os.path.isfile(folder / foreign):
         kind = "run" if foreign == "record.json" else "sweep"
         raise ConfigError(f"{key} is the folder of a {kind} already", str(folder), in_shell(other))
 
 
 def _plain(name: str) -> str:
-    return re.sub(r"[^\w. -]", "_", name)[:50] or "run"
+    plain = re.sub(r"[^\w. -]", "_", name)
+    return Path(plain).stem[:50] + Path(plain).suffix[:10] or "run"
 
 
-def meant_by(word: str) -> str | None:
-    """The command for a folder or a file that was given to `src.train` without a key; None where there is none."""
+def meant_by(word: str, entry: str = "train") -> str | None:
+    """The command for a folder or a file that was given without a key; None where there is none.
+
+    Args:
+        word: what was typed.
+        entry: behind which command, `train` or `evaluate`.
+    """
     path = from_here(word)
-    if path.is_dir() and _is_run(path):
+    if entry == "evaluate":
+        return _scored_by(path)
+    if os.path.isdir(path) and _is_run(path):
         return command("train", written("resume", place(path)))
-    if path.is_dir():
+    if os.path.isdir(path):
         return command("resume", place(path)) if _is_sweep(path) else None
     key = {".yaml": "experiment", ".yml": "experiment", ".csv": "data.path", ".parquet": "data.path"}.get(path.suffix)
-    if not (path.is_file() and key):
+    if not (os.path.isfile(path) and key):
         return None
     if key == "data.path":
         return command("train", "data=table", written(key, place(path)), "data.target=…")
     return command("train", written(key, place(path)))
 
 
+def _scored_by(path: Path) -> str | None:
+    if os.path.isdir(path):
+        return command("evaluate", written("run", place(path))) if _is_run(path) else None
+    return in_shell(written("data.path", place(path))) if os.path.isfile(path) else None
+
+
 def _is_run(folder: Path) -> bool:
-    return (folder / "record.json").is_file()
+    return os.path.isfile(folder / "record.json")
 
 
 def _is_sweep(folder: Path) -> bool:
-    return (folder / "sweep.json").is_file()
+    return os.path.isfile(folder / "sweep.json")

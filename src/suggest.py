@@ -32,7 +32,8 @@ _ALSO = {
 """What other libraries call a key, where no spelling is near."""
 ENTRY = Path(sys.argv[0]).stem if (CONF / f"{Path(sys.argv[0]).stem}.yaml").is_file() else "train"
 COMMAND = command(ENTRY)
-GROUPS = [*sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra"), "experiment"]
+_FOLDERS = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
+GROUPS = [*_FOLDERS, "experiment"] if ENTRY == "train" else []
 ONE_OF = [group for group in GROUPS if group not in ("debug", "experiment")]
 """Groups whose options exclude one another."""
 
@@ -90,7 +91,7 @@ def unknown_key(key: str, among: Iterable[str] = ()) -> ConfigError:
     law = f"there is no config key {key}"
     if "/" in key and key.replace("/", ".") in settable_keys():
         return ConfigError("a key stands behind its group with a dot", word, right(key.replace("/", "."), value))
-    if chosen_by(key):
+    if GROUPS and chosen_by(key):
         return _of_another_option(key, word, value)
     part = "hydra" if re.match("hydra[./]", key) else "job"
     near = nearest_key(key, among)
@@ -122,7 +123,7 @@ def chosen_by(key: str) -> tuple[str, str] | None:
 
 def has_own_class(group: str) -> bool:
     """Whether a group names a class whose keys are not known: one of the user's, or another of a library's."""
-    if group not in TARGETS:
+    if group not in TARGETS or not GROUPS:
         return False
     targets = [value for word in overrides.typed(f"{group}._target_") for value in overrides.values(word)]
     own = [option for option in _chosen(group) if option not in options(group)]

@@ -100,7 +100,7 @@ def _asked(words: Sequence[str]) -> tuple[list[Path], float]:
         raise ConfigError("there is no outputs folder here", str(here()), "python -m src.sync <folder>")
     law = "sync takes folders that hold runs"
     found = [existing(word, law, _ARGUMENTS.again) for word in folders or ["outputs"]]
-    return found, _seconds(settings.get("limit", str(_LIMIT)))
+    return list(dict.fromkeys(found)), _seconds(settings.get("limit", str(_LIMIT)))
 
 
 def _seconds(text: str) -> float:

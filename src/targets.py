@@ -4,6 +4,7 @@ All of it is read from their source, so that a mistake is found before torch is 
 """
 
 import importlib.util
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -76,7 +77,7 @@ def _is_there(module: str) -> bool:
     if package != "src":
         return importlib.util.find_spec(package) is not None
     path = Path(__file__).parent.joinpath(*rest)
-    return path.is_dir() or path.with_suffix(".py").is_file()
+    return os.path.isdir(path) or os.path.isfile(f"{path}.py")
 
 
 def _check_arguments(group: str, target: str, keys: Sequence[str], takes: Signature) -> None:

@@ -47,15 +47,25 @@ def check_tracking(tracking: Tracking, group: str | None) -> None:
         ConfigError: at the first law that is broken.
     """
     names = {"tracking.project": tracking.project, "tracking.entity": tracking.entity}
-    for key, name in (names | {"tracking.name": tracking.name, "sweep.name": group}).items():
-        check_name(key, name)
     for key, name in names.items():
-        if re.search(_NOT_IN_PROJECTS, name or ""):
-            law = rf"{key} must hold none of / \ # ? % :"
-            raise ConfigError(law, name, setting(key, re.sub(_NOT_IN_PROJECTS, "-", str(name))))
+        check_project(key, name)
+    for key, name in {"tracking.name": tracking.name, "sweep.name": group}.items():
+        check_name(key, name)
     _check_tags(tracking.tags)
     if tracking.mode != "disabled" and not ranks.RANK:
         _check_environment(tracking, group, _SAID)
+
+
+def check_project(key: str, name: str | None) -> None:
+    """Checks what a project is called, and whose it is.
+
+    Raises:
+        ConfigError: where W&B would refuse it.
+    """
+    check_name(key, name)
+    if re.search(_NOT_IN_PROJECTS, name or ""):
+        law = rf"{key} must hold none of / \ # ? % :"
+        raise ConfigError(law, name, setting(key, re.sub(_NOT_IN_PROJECTS, "-", str(name))))
 
 
 def check_name(key: str, name: str | None) -> None:

@@ -161,9 +161,9 @@ MISUSED = [
     ("hydra.verbose=3", "Hydra cannot work with this", "got: hydra.verbose=3"),
     ("hydra/launcher=nope", "hydra/launcher is one of: basic, local", "got: hydra/launcher=nope"),
     ("hydra.run.dir=few.csv", "hydra.run.dir must be a folder, and few.csv is a file"),
-    ("hydra.run.dir=few.csv/x", "hydra.run.dir must be a folder, and few.csv is a file"),
+    ("hydra.run.dir=few.csv/x", "hydra.run.dir must lie in a folder, and few.csv is a file"),
     ("hydra.run.dir=", "hydra.run.dir must be a folder", "try: hydra.run.dir=outputs/…"),
-    ("hydra.run.dir=outputs/" + "n" * 256, "a folder's name has at most 255 bytes"),
+    ("hydra.run.dir=outputs/" + "n" * 256, "a name has at most 255 bytes"),
     ("'hydra.run.dir=${foo}'", "hydra.run.dir must refer to a key", "'foo' not found"),
     (
         "'hydra.searchpath=[file:///no/such/folder]'",

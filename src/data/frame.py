@@ -97,10 +97,10 @@ def read_table(
     Raises:
         ConfigError: for every mistake in the file or in the names, see the rules at the top.
     """
-    file = _file(path)
+    state = _state(_file(path))
     targets = _names("data.target", target)
     chosen = None if features is None else _names("data.features", features)
-    return _read(_state(file), targets, chosen, Marks(decimal, thousands))
+    return _read(state, targets, chosen, Marks(decimal, thousands))
 
 
 def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
@@ -109,7 +109,7 @@ def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
     Raises:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
-    return _load(_file(path), as_numbers=False)[:2]
+    return _rows(_state(_file(path)))
 
 
 def digest_of(path: str) -> str:
@@ -131,6 +131,7 @@ _digests: dict[_State, str] = {}
 
 
 def _state(file: Path) -> _State:
+    """A file, when it was changed and how long it is: what was read of it is known by that."""
     about = file.stat()
     return file, about.st_mtime_ns, about.st_size
 
@@ -150,6 +151,7 @@ def _file(path: str) -> Path:
         is_folder = os.path.isdir(file)
         folder = file if is_folder else file.parent
         tables = [found.name for kind in kinds for found in sorted(folder.glob(f"*{kind}"))]
+        tables = [name for name in tables if os.path.isfile(folder / name) and os.path.getsize(folder / name)]
         near = tables[:1] if is_folder else get_close_matches(file.name, tables, n=1)
         law = "data.path must be a file, not a folder" if is_folder else "data.path must be a file that exists"
         remedy = in_shell(written("data.path", str(folder / near[0]))) if near else "data.path=…   (a .csv or .parquet)"
@@ -214,6 +216,11 @@ def _checked(
         columns.styles,
         _digests[state],
     )
+
+
+@lru_cache(maxsize=1)  # looked at before torch is imported, and read after that
+def _rows(state: _State) -> tuple[pl.DataFrame, pl.Series]:
+    return _load(state[0], as_numbers=False)[:2]
 
 
 def _load(file: Path, as_numbers: bool) -> tuple[pl.DataFrame, pl.Series, str]:

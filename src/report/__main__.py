@@ -9,7 +9,7 @@ from src.arguments import Arguments
 from src.commands import in_shell
 from src.errors import ConfigError, die
 from src.output import keep_going
-from src.places import existing, from_here
+from src.places import check_place, existing, from_here
 
 _ARGUMENTS = Arguments(
     "report",
@@ -43,8 +43,10 @@ def _asked(argv: list[str]) -> tuple[list[Path], Path | None]:
     law = "report takes the folder of a run or a sweep"
     if not words:
         raise ConfigError(law, in_shell(*argv), _ARGUMENTS.example)
+    folders = [existing(word, law, _ARGUMENTS.again) for word in dict.fromkeys(words)]
     output = from_here(settings["output"]) if "output" in settings else None
-    return [existing(word, law, _ARGUMENTS.again) for word in words], output
+    check_place("output", output or folders[0])
+    return folders, output
 
 
 if __name__ == "__main__":

@@ -106,13 +106,17 @@ def _read(folder: Path) -> Sweep:
     if (folder / "record.json").is_file():
         record = _trial(folder)
         return Sweep(folder, folder.name, [record], True, _config(folder), provenance=record.provenance)
-    left = _json(folder / "sweep.json")
+    left = {name: value for name, value in _json(folder / "sweep.json").items() if _is_right(name, value)}
     places = sorted(Path(entry.path) for entry in os.scandir(folder) if _is_trial(entry))
     sweep = _sweep(folder, left, places)
     if not left and not sweep.records:
         law = f"{folder} is neither a run folder nor a sweep folder: no record.json and no sweep.json can be read in it"
         raise ConfigError(law, remedy="ls outputs/sweeps outputs/runs")
     return sweep
+
+
+def _is_right(name: str, value: Any) -> bool:
+    return isinstance(value, dict if name == "provenance" else list) or name not in ("argv", "keys", "provenance")
 
 
 def _sweep(folder: Path, left: dict[str, Any], places: Sequence[Path]) -> Sweep:

@@ -58,7 +58,7 @@ def test_make_report_shows_all_runs_or_what_it_is_told(words: list[str], folder:
         (["."], "neither a run folder nor a sweep folder"),
         (["--helpp"], "report takes the folder of a run or a sweep"),
         (["file"], "got: a file: file"),
-        (["sweep", "output=file/there"], "the report cannot be written"),
+        (["sweep", "output=file/there"], "output must lie in a folder, and file is a file"),
         (["torn"], "no record.json that can be read"),
     ],
 )
