@@ -113,7 +113,8 @@ def read_rows(path: str) -> tuple[pl.DataFrame, pl.Series]:
     Raises:
         ConfigError: for a file that is missing, unreadable or without rows.
     """
-    return _load(_file(path))
+    rows, numbers, _ = _load(_file(path))
+    return rows, numbers
 
 
 def digest_of(path: str) -> str:
@@ -128,8 +129,12 @@ def digest_of(path: str) -> str:
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
     """The error for a column that a table lacks; it shows the columns that are there."""
-    if all(re.fullmatch(r"[-+]?\d[\d.]*(e[-+]?\d+)?", column) for column in columns):
+    if any(re.fullmatch(r"[-+]?\d+\.\d+(e[-+]?\d+)?", column) for column in columns) or all(
+        re.fullmatch(r"[-+]?\d[\d.]*(e[-+]?\d+)?", column) for column in columns
+    ):
         law += " (does the first line of the file name them?)"
+    if len(columns) == 1:
+        law += " (are its cells separated by commas, semicolons, tabs or bars?)"
     shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
     return ConfigError(law, name, f"{remedy}   (one of: {shown})")
 
@@ -170,7 +175,7 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 def _read(
     file: Path, _mtime: int, _size: int, targets: tuple[str, ...], chosen: tuple[str, ...] | None, marks: Marks
 ) -> Frame:
-    table, numbers = _load(file)
+    table, numbers, separator = _load(file)
     _check_names(table.columns, targets, chosen)
     has_targets = table.select(pl.all_horizontal(pl.col(targets).is_not_null())).to_series()
     rows = table if has_targets.all() else table.filter(has_targets)
@@ -179,7 +184,7 @@ def _read(
         raise ConfigError("data.target must have a value in some row", ", ".join(targets), "another data.target")
     num_left_out = table.height - rows.height
     notes = [f"{num_left_out} of {table.height} rows are left out: no {' or '.join(targets)}"] * (num_left_out > 0)
-    columns = read_columns(rows, numbers, targets, chosen, marks, _is_text(file))
+    columns = read_columns(rows, numbers, targets, chosen, marks, separator)
     return Frame(
         columns.rows,
         columns.features,
@@ -197,15 +202,18 @@ def _digest(file: Path, _mtime: int, _size: int) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _load(file: Path) -> tuple[pl.DataFrame, pl.Series]:
-    """The named columns and the rows that are not blank, and their numbers; text is stripped, and missing is null."""
-    table = read_text(file) if _is_text(file) else _load_parquet(file)
+def _load(file: Path) -> tuple[pl.DataFrame, pl.Series, str]:
+    """The named columns and the rows that are not blank, their numbers, and what separates cells (empty for Parquet).
+
+    Text is stripped, and missing is null.
+    """
+    table, separator = read_text(file) if _is_text(file) else (_load_parquet(file), "")
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     numbers = (~is_blank).arg_true()
     if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
-    return (table if len(numbers) == table.height else table[numbers]), numbers
+    return (table if len(numbers) == table.height else table[numbers]), numbers, separator
 
 
 def _load_parquet(file: Path) -> pl.DataFrame:

@@ -22,11 +22,12 @@ from src.data.text_file import filtered, text_of, unreadable
 from src.errors import ConfigError
 
 _SEPARATORS = ",;\t|"
+_RULE = rb"[ |+:=-]*[-=]{2}[ |+:=-]*"
 _NUMBER = r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*"
 
 
-def read_text(file: Path) -> pl.DataFrame:
-    """The named columns of a text table, each row and blank line below its header.
+def read_text(file: Path) -> tuple[pl.DataFrame, str]:
+    """The named columns of a text table, each row and blank line below its header, and what separates its cells.
 
     Raises:
         ConfigError: for a file that is no text table, or could be read in more than one way; it tells the line.
@@ -36,13 +37,14 @@ def read_text(file: Path) -> pl.DataFrame:
     lines_above = text.count(b"\n", 0, start)
     text = text[start:]
     if not text:
-        return pl.DataFrame()
+        return pl.DataFrame(), ","
     try:
+        _check_drawn(text)
         layout = layout_of(text, separators, is_tsv=file.name.lower().endswith((".tsv", ".tsv.gz")))
         del text
         table = _cells(layout)
         _check_comments(layout, comment, table)
-        return _named(table, layout)
+        return _named(table, layout), layout.separator
     except Fault as fault:
         remedy = filtered(file, r"tr -s '\r' '\n'") if str(fault) == RETURN else fault.remedy
         raise unreadable(f"{file.name}, line {lines_above + fault.line}: {fault}", remedy) from fault
@@ -63,11 +65,20 @@ def _head(text: bytes) -> tuple[int, str, bytes]:
     return start, separators, comment
 
 
+def _check_drawn(text: bytes) -> None:
+    """Tables that psql, MySQL and Markdown draw have a ruled line in the first or second line."""
+    for line in text[:10_000].split(b"\n")[:2]:
+        if re.fullmatch(_RULE, line) and (b"|" in line or b"+" in line):
+            remedy = "write it as CSV instead: psql --csv, or mysql --batch into a .tsv"
+            raise Fault(text, text.find(line), "a ruled line, as in tables that are drawn for reading", remedy)
+
+
 def _cells(layout: Layout) -> pl.DataFrame:
     """Every cell as text, the header as the first row."""
     quote = '"' if b'"' in layout.text else None
+    text = re.sub(rb"(?m)^[ \t]+$", b"", layout.text) if layout.has_long_blanks else layout.text
     table = pl.read_csv(
-        layout.text,
+        text,
         has_header=False,
         infer_schema=False,
         separator=layout.separator,
