@@ -138,8 +138,12 @@ def _state(file: Path) -> _State:
 
 def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
     """The error for a column that a table lacks; it shows the columns that are there."""
-    if all(re.fullmatch(r"[-+]?\d[\d.]*(e[-+]?\d+)?", column) for column in columns):
+    if any(re.fullmatch(r"[-+]?\d+\.\d+(e[-+]?\d+)?", column) for column in columns) or all(
+        re.fullmatch(r"[-+]?\d[\d.]*(e[-+]?\d+)?", column) for column in columns
+    ):
         law += " (does the first line of the file name them?)"
+    if len(columns) == 1:
+        law += " (are its cells separated by commas, semicolons, tabs or bars?)"
     shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
     return ConfigError(law, name, f"{remedy}   (one of: {shown})")
 
@@ -180,14 +184,15 @@ def _names(key: str, value: object) -> tuple[str, ...]:
 @lru_cache(maxsize=2)  # the check of the config and the training both read
 def _read(state: _State, targets: tuple[str, ...], chosen: tuple[str, ...] | None, marks: Marks) -> Frame:
     has_points = marks.decimal in (None, ".") and marks.thousands != "."
-    table, numbers, _digests[state] = _load(state[0], as_numbers=has_points)
+    table, numbers, _digests[state], separator = _load(state[0], as_numbers=has_points)
     try:
-        return _checked(state, table, numbers, targets, chosen, marks)
+        return _checked(state, table, numbers, targets, chosen, marks, separator)
     except ConfigError:
         if not (_is_text(state[0]) and pl.Float64 in table.dtypes):
             raise
-    table, numbers, _digests[state] = _load(state[0], as_numbers=False)  # what is told quotes cells as they are written
-    return _checked(state, table, numbers, targets, chosen, marks)
+    # What is told quotes cells as they are written.
+    table, numbers, _digests[state], separator = _load(state[0], as_numbers=False)
+    return _checked(state, table, numbers, targets, chosen, marks, separator)
 
 
 def _checked(
@@ -197,6 +202,7 @@ def _checked(
     targets: tuple[str, ...],
     chosen: tuple[str, ...] | None,
     marks: Marks,
+    separator: str,
 ) -> Frame:
     _check_names(table.columns, targets, chosen)
     has_targets = table.select(pl.all_horizontal(pl.col(targets).is_not_null())).to_series()
@@ -206,7 +212,7 @@ def _checked(
         raise ConfigError("data.target must have a value in some row", ", ".join(targets), "another data.target")
     num_left_out = table.height - rows.height
     notes = [f"{num_left_out} of {table.height} rows are left out: no {' or '.join(targets)}"] * (num_left_out > 0)
-    columns = read_columns(rows, numbers, targets, chosen, marks, _is_text(state[0]))
+    columns = read_columns(rows, numbers, targets, chosen, marks, separator)
     return Frame(
         columns.rows,
         columns.features,
@@ -223,19 +229,22 @@ def _rows(state: _State) -> tuple[pl.DataFrame, pl.Series]:
     return _load(state[0], as_numbers=False)[:2]
 
 
-def _load(file: Path, as_numbers: bool) -> tuple[pl.DataFrame, pl.Series, str]:
-    """The named columns and the rows that are not blank, their numbers, and the digest of what was read.
+def _load(file: Path, as_numbers: bool) -> tuple[pl.DataFrame, pl.Series, str, str]:
+    """The named columns and the rows that are not blank, their numbers, the digest of what was read, the separator.
 
-    Text is stripped, and missing is null.
+    Text is stripped, and missing is null. The separator of a Parquet file is empty.
     """
-    digest = hashlib.sha256()
-    table = read_text(file, as_numbers, digest.update) if _is_text(file) else read_parquet(file, digest.update)
+    digest, separator = hashlib.sha256(), ""
+    if _is_text(file):
+        table, separator = read_text(file, as_numbers, digest.update)
+    else:
+        table = read_parquet(file, digest.update)
     table = table.select(_clean(column) for column in table if not re.fullmatch(_INDEX, column.name))
     is_blank = table.select(pl.all_horizontal(pl.all().is_null())).to_series()
     numbers = (~is_blank).arg_true()
     if numbers.is_empty():
         raise ConfigError("data.path must hold rows below its header", str(file), _REFILL)
-    return (table if len(numbers) == table.height else table[numbers]), numbers, digest.hexdigest()
+    return (table if len(numbers) == table.height else table[numbers]), numbers, digest.hexdigest(), separator
 
 
 def _clean(column: pl.Series) -> pl.Series:

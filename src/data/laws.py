@@ -31,7 +31,8 @@ def checked_rows(rows: Mapping[str, Any], num_rows: int, owner: str) -> dict[str
     found = {split: np.asarray(rows.get(split, ())) for split in SPLITS}
     for split, numbers in found.items():
         if numbers.ndim != 1 or (len(numbers) and numbers.dtype.kind not in "iu"):
-            raise ConfigError(law, f"{split}: {numbers.dtype} {numbers.shape}", remedy)
+            marks = f"np.flatnonzero({split})" if numbers.dtype.kind == "b" else remedy
+            raise ConfigError(law, f"{split}: {numbers.dtype} {numbers.shape}", marks)
         if len(numbers) and not (numbers.min() >= 0 and numbers.max() < num_rows):
             raise ConfigError(law, f"{split}: {numbers.min()} to {numbers.max()} of {num_rows}", remedy)
     found = {split: numbers.astype(np.int64) for split, numbers in found.items()}

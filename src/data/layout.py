@@ -17,6 +17,7 @@ import numpy as np
 
 from src.data.records import QUOTE, Fault, records
 
+_PREAMBLE = 10  # lines that may stand above a header
 _WRITTEN = {b'\\"': b'""', b"\\\\": b"\\"}  # \N stays: a missing value in MySQL and PostgreSQL
 
 
@@ -29,12 +30,16 @@ class Layout:
         separator: one sign.
         num_columns: cells in each row, the unnamed ones too.
         num_records: the header, rows and blank lines.
+        has_long_blanks: lines of nothing but tabs have more of them than a row.
+        may_escape: a backslash could take the meaning of a separator or a line end.
     """
 
     text: bytes
     separator: str
     num_columns: int
     num_records: int
+    has_long_blanks: bool = False
+    may_escape: bool = False
 
 
 def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
@@ -53,7 +58,7 @@ def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
     for reading in _readings(text):
         for separator in _candidates(reading, separators):
             try:
-                fits.append(_fit(reading, separator.encode()))
+                fits.append(_fit(reading, separator.encode(), is_resolved=reading is not text))
             except Fault as misfit:
                 faults.append(misfit)
     wide = [fit for fit in fits if fit.num_columns > 1]
@@ -72,6 +77,8 @@ def layout_of(text: bytes, separators: str, is_tsv: bool) -> Layout:
         place = next(found.start() for found in re.finditer(rb'\\["\\]', text))
         reason = "a backslash that may stand for itself, or before a sign that does"
         raise Fault(text, place, reason, "write one backslash for each, or double the quotes instead")
+    if fits[0].may_escape:
+        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
     return fits[0]
 
 
@@ -121,7 +128,7 @@ def _header_end(text: bytes) -> int:
     return len(text)
 
 
-def _fit(text: bytes, separator: bytes) -> Layout:
+def _fit(text: bytes, separator: bytes, is_resolved: bool) -> Layout:
     """The layout of a text by one separator.
 
     Raises:
@@ -134,20 +141,37 @@ def _fit(text: bytes, separator: bytes) -> Layout:
         _check_long_records(text, separator, rows)
     header = text[: rows.header_end]
     extra = rows.width - rows.num_names
-    if b"\\" in text and _may_escape(text, separator, header, rows.width, extra):
-        raise Fault(text, 0, "a backslash before a separator", "write cells that hold a separator in quotes")
+    may_escape = b"\\" in text and not is_resolved and _may_escape(text, separator, header, rows, extra)
     if extra < 0 and not header.endswith(separator * -extra):
         raise rows.ragged(rows.first_row, rows.width)
     if extra > 0:
         text = _with_whole_header(text, separator, rows)
-    return Layout(text, separator.decode(), max(rows.width, rows.num_names), rows.num_records)
+    width = max(rows.width, rows.num_names)
+    return Layout(text, separator.decode(), width, rows.num_records, rows.has_long_blanks, may_escape)
 
 
-def _may_escape(text: bytes, separator: bytes, header: bytes, width: int, extra: int) -> bool:
+def _may_escape(text: bytes, separator: bytes, header: bytes, rows: "_Rows", extra: int) -> bool:
     """Whether a backslash outside quotes could take a separator's or a line end's meaning, and rows still be whole."""
     if b"\\" + separator in (text if extra > 0 else header):
         return True
-    return b"\\\n" in text and (width == 1 or b"\\\n\n" in text)
+    if b"\\\n" not in text:
+        return False
+    if rows.width == 1 or b"\\\n\n" in text:
+        return True
+    resolved = re.sub(rb"\\(?:\\|%b|\n)" % re.escape(separator), b"__", text)
+    is_shorter = resolved.count(b"\n") < text.count(b"\n")
+    return is_shorter and _width(resolved, separator) == (rows.num_names, rows.width)
+
+
+def _width(text: bytes, separator: bytes, quoting: bool = True) -> tuple[int, int] | None:
+    """Cells in the header and in each row; None where the rows are not alike."""
+    rows = _Rows(text, separator)
+    try:
+        for starts, ends, cells in records(text, separator, quoting):
+            rows.add(starts, ends, cells)
+    except Fault:
+        return None
+    return rows.num_names, rows.width
 
 
 def _with_whole_header(text: bytes, separator: bytes, rows: "_Rows") -> bytes:
@@ -169,6 +193,7 @@ class _Rows:
         self._text, self._buffer, self._sign = text, np.frombuffer(text, np.uint8), separator[0]
         self.num_records = self.num_rows = self.num_quoted = self.num_trailing = 0
         self.num_names = self.width = self.header_end = self.first_row = 0
+        self.has_long_blanks = False
 
     def add(self, starts: np.ndarray, ends: np.ndarray, cells: np.ndarray) -> None:
         """Takes in further records.
@@ -184,12 +209,14 @@ class _Rows:
         if not self.num_rows:
             first = next((i for i in range(len(ends)) if self._text[starts[i] : ends[i]].strip()), None)
             if first is None:
+                self.has_long_blanks |= bool((cells > self.width).any())
                 return
             self.width, self.first_row = int(cells[first]), int(starts[first])
         is_row = cells == self.width
         for i in np.flatnonzero(~is_row):
             if self._text[starts[i] : ends[i]].strip():
                 raise self.ragged(int(starts[i]), int(cells[i]))
+            self.has_long_blanks |= bool(cells[i] > self.width)
         self.num_rows += int(is_row.sum())
         if (extra := self.width - self.num_names) > 0:
             last = [self._buffer[ends[is_row] - 1 - i] == self._sign for i in range(extra)]
@@ -203,6 +230,8 @@ class _Rows:
             return Fault(self._text, place, reason, "the first line must name each column; put # before lines above it")
         reason = f"{num_cells} cell{'s' * (num_cells > 1)}, where the rows above have {self.width}"
         remedy = "correct this line; a cell that holds a separator stands in quotes"
+        if self._text.count(b"\n", 0, place) < _PREAMBLE:
+            remedy += "; if the names of the columns stand here, put # before the lines above"
         fits_header = self.width == self.num_names
         return Fault(self._text, place, reason, remedy, self.width if fits_header else 0)
 
@@ -215,21 +244,20 @@ def _check_long_records(text: bytes, separator: bytes, rows: _Rows) -> None:
             where the text fits as well when quotes mean nothing. Names in quotes say that quotes are meant.
     """
     remedy = 'write a cell that is one quote as """"'
-    if text[:1] != b'"' and (place := _first_long(text, separator)) is not None:
-        plain = _Rows(text, separator)
-        try:
-            for starts, ends, cells in records(text, separator, quoting=False):
-                plain.add(starts, ends, cells)
-        except Fault:
-            pass
-        else:
-            if plain.num_names == rows.num_names and plain.width == rows.width:
-                raise Fault(text, place, "a quoted cell of several lines, each of which could be a row", remedy)
+    place = None if text[:1] == b'"' else _first_long(text, separator)
+    if place is not None and _width(text, separator, quoting=False) == (rows.num_names, rows.width):
+        raise Fault(text, place, "a quoted cell of several lines, each of which could be a row", remedy)
     lone = re.compile(rb'(?:^|[%b\n])"(?:[%b\n]|$)' % (re.escape(separator), re.escape(separator)))
     for start, record in _long_records(text, separator):
         outer = (record.partition(b"\n")[0], record.rpartition(b"\n")[2])
-        if all(line.count(separator) + 1 == rows.width for line in outer) and lone.search(record):
+        if all(_may_have(line, separator, rows.width) for line in outer) and lone.search(record):
             raise Fault(text, start, "a cell that is one quote, or a quoted cell of several whole rows", remedy)
+
+
+def _may_have(line: bytes, separator: bytes, num_cells: int) -> bool:
+    """Whether a line has so many cells, if backslashes mean nothing or if they escape separators."""
+    found = [text.count(separator) + 1 for text in (line, re.sub(rb"\\.", b"", line))]
+    return num_cells in found
 
 
 def _long_records(text: bytes, separator: bytes) -> Iterator[tuple[int, bytes]]:

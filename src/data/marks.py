@@ -1,7 +1,8 @@
 """Which mark is the decimal mark of a text file, which stands between thousands, what sign belongs to numbers.
 
 A file has one decimal mark. It is decided by the cells that can be read in one way only, such as `2,41`, `1.234,5` or
-`1,234,567`. Where all are like `3,168` or `3.168`, which can be two numbers, `data.decimal` has to say it.
+`1,234,567`. Where all are like `3,168` or `3.168`, which can be two numbers, `data.decimal` has to say it; but points
+in every cell of a column, where commas separate the cells, stand before decimals.
 """
 
 from collections.abc import Sequence
@@ -54,13 +55,16 @@ class Reading:
     proof: str | None = None
 
 
-def read_numbers(columns: Sequence[pl.Series], decimal: str | None, thousands: str | None) -> list[Reading]:
+def read_numbers(
+    columns: Sequence[pl.Series], decimal: str | None, thousands: str | None, separator: str = ""
+) -> list[Reading]:
     """Reads columns of text as numbers, all with the same decimal mark.
 
     Args:
         columns: stripped text, null where a cell is missing; or Float64, of a text with decimal points for sure.
         decimal: `data.decimal`; None decides by the cells.
         thousands: `data.thousands`; None takes any.
+        separator: between the cells of the file.
 
     Raises:
         ConfigError: where columns have different decimal marks, or where it takes the user to say which is meant.
@@ -78,7 +82,8 @@ def read_numbers(columns: Sequence[pl.Series], decimal: str | None, thousands: s
         remedy = "write them alike, or leave one of the columns out (data.features=…)"
         raise ConfigError(law, ", ".join(proofs.values()), remedy)
     decided = decimal or next(iter(proofs), None)
-    return [_decided(column, readings, decided, thousands) for column, readings in zip(columns, found, strict=True)]
+    pairs = zip(columns, found, strict=True)
+    return [_decided(column, readings, decided, thousands, separator == ",") for column, readings in pairs]
 
 
 def shows_point(head: pl.Series) -> bool:
@@ -164,8 +169,13 @@ def _proves_point(column: pl.Series) -> str | None:
     return None
 
 
-def _decided(column: pl.Series, readings: dict[str, Reading], decimal: str | None, thousands: str | None) -> Reading:
-    """The reading by the decimal mark of the file, None where nothing in it tells the mark."""
+def _decided(
+    column: pl.Series, readings: dict[str, Reading], decimal: str | None, thousands: str | None, by_commas: bool
+) -> Reading:
+    """The reading by the decimal mark of the file, None where nothing in it tells the mark.
+
+    Where commas separate the cells, a point in every one of them stands before three decimals (`%.3f`).
+    """
     if decimal in readings:
         return readings[decimal]
     point = readings["."]
@@ -175,6 +185,8 @@ def _decided(column: pl.Series, readings: dict[str, Reading], decimal: str | Non
     if decimal == ",":
         return comma
     if point.share >= 0.9 and not point.numbers.equals(comma.numbers, check_names=False):
+        if by_commas and point.is_plain and column.drop_nulls().str.contains(".", literal=True).all():
+            return point
         raise _undecided(column, comma, point)
     return replace(point, style={**point.style, "decimal": ""})
 

@@ -36,7 +36,7 @@ def read_columns(
     targets: tuple[str, ...],
     chosen: tuple[str, ...] | None,
     marks: Marks,
-    from_text: bool,
+    separator: str,
 ) -> Columns:
     """Reads each target as numbers, and each feature as numbers or text.
 
@@ -46,14 +46,14 @@ def read_columns(
         targets: names of the columns to predict.
         chosen: `data.features`; None is every other column.
         marks: of numbers that are written as text.
-        from_text: of a text file; Parquet says itself which column is text.
+        separator: between the cells of a text file; empty for Parquet, which says itself which column is text.
 
     Raises:
         ConfigError: for every column that cannot be what it has to be.
     """
     names = [name for name in chosen or rows.columns if name not in targets]
-    kinds = (pl.String, pl.Float64) if from_text else (pl.String,)
-    readings = _readings(rows, [*targets, *names] if from_text else list(targets), kinds, marks)
+    kinds = (pl.String, pl.Float64) if separator else (pl.String,)
+    readings = _readings(rows, [*targets, *names] if separator else list(targets), kinds, marks, separator)
     _check_fit(rows, numbers, targets, names, readings)
     read = {name: _target(rows[name], readings[name], numbers) for name in targets}
     notes: list[str] = []
@@ -69,7 +69,8 @@ def read_columns(
     features = tuple(name for name in read if name not in targets)
     if not features:
         law = "a column must be left to predict from, besides data.target"
-        raise ConfigError(law, ", ".join(rows.columns), "add columns to the file, or choose another data.target")
+        got = "; ".join(notes) or ", ".join(rows.columns)
+        raise ConfigError(law, got, "add columns to the file, or choose another data.target")
     styles = {name: readings[name].style for name in read if read[name].dtype == pl.Float64}
     for name, column in read.items():
         if name in styles:
@@ -80,7 +81,9 @@ def read_columns(
     return Columns(pl.DataFrame(list(read.values())), features, styles, tuple(notes))
 
 
-def _readings(rows: pl.DataFrame, read: list[str], kinds: Sequence[Any], marks: Marks) -> dict[str, Reading]:
+def _readings(
+    rows: pl.DataFrame, read: list[str], kinds: Sequence[Any], marks: Marks, separator: str
+) -> dict[str, Reading]:
     """Every column that can be numbers, as numbers; text only where it is to be `read`.
 
     Args:
@@ -88,9 +91,10 @@ def _readings(rows: pl.DataFrame, read: list[str], kinds: Sequence[Any], marks: 
         read: names of the columns that may be text.
         kinds: types of columns that were text in the file.
         marks: of numbers that are written as text.
+        separator: of the file's cells.
     """
     text = [rows[name] for name in read if rows[name].dtype in kinds and rows[name].count()]
-    found = dict(zip([column.name for column in text], read_numbers(text, *marks), strict=True))
+    found = dict(zip([column.name for column in text], read_numbers(text, *marks, separator), strict=True))
     typed = [column for column in rows if column.dtype.is_numeric() or column.dtype == pl.Boolean]
     typed = [column for column in typed if column.name not in found]
     for column in typed:

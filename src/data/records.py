@@ -82,6 +82,11 @@ def _check_quotes(text: bytes, quotes: np.ndarray, is_open: int, separator: int,
     if not (len(wrong_opens) or len(wrong_closes)):
         return
     if not len(wrong_closes) or (len(wrong_opens) and wrong_opens[0] < wrong_closes[0]):
+        before = text[max(int(wrong_opens[0]) - 9, 0) : int(wrong_opens[0])]
+        if before.endswith(b" ") and before.rstrip(b" ")[-1:] in (b"\n", bytes([separator])):
+            raise Fault(
+                text, int(wrong_opens[0]), "spaces before a cell in quotes", "take out the spaces before quotes"
+            )
         raise Fault(text, int(wrong_opens[0]), "a quote in the middle of a cell", _DOUBLE)
     index = int(np.searchsorted(quotes, wrong_closes[0]))
     opened = int(quotes[index - 1]) if index else last_quote

@@ -30,14 +30,15 @@ _SEPARATORS = ",;\t|"
 LARGE = 2**23
 """Bytes of a large file."""
 _HEAD = 100
+_RULE = rb"[ |+:=-]*[-=]{2}[ |+:=-]*"
 _NUMBER = r"\s*[-+]?\d*[.,]?\d+([eE][-+]?\d+)?\s*"
 
 
 _Header = tuple[str | None, ...]
 
 
-def read_text(file: Path, as_numbers: bool = False, see: Callable[[bytes], object] = len) -> pl.DataFrame:
-    """The named columns of a text table, each row and blank line below its header.
+def read_text(file: Path, as_numbers: bool = False, see: Callable[[bytes], object] = len) -> tuple[pl.DataFrame, str]:
+    """The named columns of a text table, each row and blank line below its header, and what separates its cells.
 
     Args:
         file: is read once.
@@ -53,13 +54,14 @@ def read_text(file: Path, as_numbers: bool = False, see: Callable[[bytes], objec
     lines_above = text.count(b"\n", 0, start)
     text = text[start:]
     if not text:
-        return pl.DataFrame()
+        return pl.DataFrame(), ","
     try:
+        _check_drawn(text)
         layout = layout_of(text, separators, is_tsv=file.name.lower().endswith((".tsv", ".tsv.gz")))
         del text
         header, rows = _cells(layout, as_numbers)
         _check_comments(layout, comment, header, rows)
-        return _named(header, rows, layout)
+        return _named(header, rows, layout), layout.separator
     except Fault as fault:
         remedy = filtered(file, r"tr -s '\r' '\n'") if str(fault) == RETURN else fault.remedy
         raise unreadable(f"{file.name}, line {lines_above + fault.line}: {fault}", remedy) from fault
@@ -80,12 +82,22 @@ def _head(text: bytes) -> tuple[int, str, bytes]:
     return start, separators, comment
 
 
+def _check_drawn(text: bytes) -> None:
+    """Tables that psql, MySQL and Markdown draw have a ruled line in the first or second line."""
+    for line in text[:10_000].split(b"\n")[:2]:
+        if re.fullmatch(_RULE, line) and (b"|" in line or b"+" in line):
+            remedy = "write it as CSV instead: psql --csv, or mysql --batch into a .tsv"
+            raise Fault(text, text.find(line), "a ruled line, as in tables that are drawn for reading", remedy)
+
+
 def _cells(layout: Layout, as_numbers: bool) -> tuple[_Header, pl.DataFrame]:
     """The header and the cells below it."""
-    if as_numbers and len(layout.text) >= LARGE and (found := _typed_cells(layout)):
+    is_large = as_numbers and len(layout.text) >= LARGE and not layout.has_long_blanks
+    if is_large and (found := _typed_cells(layout)):
         header, rows = found
     else:
-        table = _parsed(layout, layout.text)
+        text = re.sub(rb"(?m)^[ \t]+$", b"", layout.text) if layout.has_long_blanks else layout.text
+        table = _parsed(layout, text)
         header, rows = table.row(0), table[1:]
     if rows.shape != (layout.num_records - 1, layout.num_columns):
         told = f"{rows.height + 1} rows were read, and {layout.num_records} counted"

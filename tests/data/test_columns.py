@@ -100,6 +100,24 @@ def test_a_mark_that_can_mean_two_things_is_asked_for(tmp_path: Path, mark: str)
             read_table(written(tmp_path, targets, "target"), "y")
 
 
+def test_three_decimals_between_commas_are_decimals(tmp_path: Path) -> None:
+    table = read_table(written(tmp_path, "x,y\n1.234,5.678\n12.345,6.789\n", "table"), "y")
+    assert table.rows.to_dict(as_series=False) == {"y": [5.678, 6.789], "x": [1.234, 12.345]}
+    for text in ("x,y\n1.234,1\n950,2\n", 'x,y\n1.234,"5,678"\n2.345,"6,789"\n'):
+        with pytest.raises(ConfigError, match=r"data.decimal must say"):
+            read_table(written(tmp_path, text, "table"), "y")
+
+
+def test_what_was_left_out_is_told_where_nothing_else_is_left(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="got: column x is left out: 3 different texts in 3 rows, such as '1 km'"):
+        read(tmp_path, ["1 km", "2 km", "3 km"])
+
+
+def test_cells_that_spaces_separate_are_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"separated by commas, semicolons, tabs or bars"):
+        read_table(written(tmp_path, "x y\n1 2\n3 4\n", "table"), "y")
+
+
 def test_one_column_tells_the_decimal_mark_of_the_file(tmp_path: Path) -> None:
     for proof, thousand in {"2,5": "1.234", "2.5": "1,234"}.items():
         text = f"x;z;y\n{proof};{thousand};5\n{proof};7;{thousand}\n"

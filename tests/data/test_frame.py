@@ -194,7 +194,7 @@ MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
         ["prize", "area"],
         None,
         "data.target",
-        'got: prize\n  try: \'data.target=["price","area"]\' ',
+        "got: prize\n  try: 'data.target=[price,area]' ",
     ),
     "target twice": (HOUSES, ["price", "price"], None, "data.target", "each column once"),
     "target is text": (HOUSES, "city", None, "data.target", "city holds 'Oslo' in row 0 and 3 more"),

@@ -59,7 +59,7 @@ def test_a_large_table_is_read_as_a_small_one(tmp_path: Path, monkeypatch: pytes
         small = _read(path, **options)
         monkeypatch.setattr(text, "LARGE", 0)
         assert _same(_read(path, **options), small), (seed, options, small)
-        at_once += not isinstance(small, str) and pl.Float64 in read_text(path, as_numbers=True).dtypes
+        at_once += not isinstance(small, str) and pl.Float64 in read_text(path, as_numbers=True)[0].dtypes
     assert at_once > count / 4
 
 
@@ -67,8 +67,8 @@ def test_numbers_of_a_large_table_are_never_text(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(text, "LARGE", 0)
     path = tmp_path / "table.csv"
     path.write_text("x,city,code,year,day\n" + 200 * "0.5,Oslo,007,2021,03.2021\nNA,Rome,08,2022,04.2022\n\n")
-    assert read_text(path, as_numbers=True).dtypes == [pl.Float64] + 4 * [pl.String]
-    assert set(read_text(path).dtypes) == {pl.String}, "of a later file the training tells the decimal mark"
+    assert read_text(path, as_numbers=True)[0].dtypes == [pl.Float64] + 4 * [pl.String]
+    assert set(read_text(path)[0].dtypes) == {pl.String}, "of a later file the training tells the decimal mark"
 
 
 @pytest.mark.parametrize("name", ["table.csv", "table.parquet"])

@@ -30,7 +30,7 @@ def read(tmp_path: Path) -> Read:
 
     def reader(content: str | bytes, name: str = "table.csv") -> Rows:
         (tmp_path / name).write_bytes(content.encode() if isinstance(content, str) else content)
-        table = read_text(tmp_path / name)
+        table, _ = read_text(tmp_path / name)
         return [table.columns, *([cell or "" for cell in row] for row in table.rows())]
 
     return reader
@@ -93,6 +93,8 @@ def test_a_table_is_the_same_in_every_spelling(read: Read, spelling: str) -> Non
         ('"a, b",c;d\n"x, y",1\n', [["x, y", "1"]]),
         ("a,b\n1,2\n\n3,4\n \n,\n", [["1", "2"], ["", ""], ["3", "4"], [" ", ""], ["", ""]]),
         ("a\n1\n\n2\n", [["1"], [""], ["2"]]),
+        ("a\n1\n\t\n2\n", [["1"], [""], ["2"]]),
+        ("a\tb\n1\t2\n\t\t\t\n3\t4\n", [["1", "2"], ["", ""], ["3", "4"]]),
         ("city\nNew York\nLos Angeles\n", [["New York"], ["Los Angeles"]]),
         ('"city"\n"New York, NY"\n', [["New York, NY"]]),
         ("a,b\n1," + 200_000 * "x" + "\n", [["1", 200_000 * "x"]]),
@@ -105,6 +107,11 @@ def test_cells_are_read_as_they_were_meant(read: Read, content: str, rows: Rows)
     assert read(content)[1:] == rows
 
 
+def test_a_header_below_other_lines_is_not_taken_for_the_mistake(read: Read) -> None:
+    with pytest.raises(ConfigError, match=r"line 3: 3 cells.*\n.*put # before the lines above"):
+        read("Report, 2\nUnits: m, s\na,b,c\n1,2,3\n")
+
+
 def test_names_may_take_several_lines(read: Read) -> None:
     assert read('"a\n(m,\ns)",b\n1,x\n')[0] == ["a (m, s)", "b"]
 
@@ -112,7 +119,7 @@ def test_names_may_take_several_lines(read: Read) -> None:
 FAULTS: dict[str, tuple[str | bytes, int, str]] = {
     "a quote in a cell": ('a,b\n1,x\n2,2" pipe\n', 3, "a quote in the middle of a cell"),
     "a cell that goes on after its quote": ('a,b\n1,x\n2,"a"b\n', 3, "goes on after the next quote"),
-    "a space before a quote": ('a,b\n1, "x"\n', 2, "a quote in the middle of a cell"),
+    "a space before a quote": ('a,b\n1, "x"\n', 2, "spaces before a cell in quotes"),
     "a quote that is never closed": ('a,b\n1,x\n2,"y\n3,z\n', 3, "never closed"),
     "cells that are one quote": ('a,b,c\n0,x,1\n1,",2\n3,",4\n', 3, "each of which could be a row"),
     "cells that are one quote, among quoted ones": ('a,b,c\n0,"x,y",1\n1,",2\n3,",4\n', 3, "a cell that is one quote"),
@@ -145,6 +152,14 @@ FAULTS: dict[str, tuple[str | bytes, int, str]] = {
     "an escaped separator": ("a\\,b,c\nx\\,y,1\n", 1, "a backslash before a separator"),
     "an escaped quote without quotes": ('a,b\n1,x\n2,\\"\n', 3, "a quote in the middle of a cell"),
     "an escaped line end at the end of a row": ("a,b\n1,\\\n\n2,y\n", 1, "a backslash before a separator"),
+    "an escaped separator and line end in one cell": (
+        "a\tb\n1\t2\n\\\t\\\n3\t4\n",
+        1,
+        "a backslash before a separator",
+    ),
+    "a cell that is one quote, among escaped separators": ('a\tb\n1\t"\n\\\t\t2"\n', 2, "a cell that is one quote"),
+    "a table that psql draws": (" a | b \n---+---\n 1 | x\n(1 row)\n", 2, "a ruled line"),
+    "a table that mysql draws": ("+---+---+\n| a | b |\n+---+---+\n| 1 | x |\n", 1, "a ruled line"),
     "an escaped line end": ("a\nx\\\ny\n", 1, "a backslash before a separator"),
     "apostrophes as quotes": ("a,b\n'it''s',x\n", 2, "a cell in apostrophes"),
 }
@@ -292,7 +307,7 @@ def _meant(rows: Rows) -> Rows:
 def _outcome(path: Path, content: bytes, rows: Rows) -> str:
     path.write_bytes(content)
     try:
-        table = read_text(path)
+        table, _ = read_text(path)
     except ConfigError as refused:
         return "refused" if len(str(refused).splitlines()) <= 4 else "told at length"
     blank = [[cell or "" for cell in row] for row in table.rows()]
