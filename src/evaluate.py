@@ -42,7 +42,9 @@ def evaluate(cfg: DictConfig) -> None:
         folder = run_folder(settings.run, "run", _scoring)
         record = read(folder)
         if record.checkpoint is None or not (folder / record.checkpoint).is_file():
-            raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
+            law = f"{place(folder)} has no best checkpoint" + ("" if record.has_ended else " yet")
+            going_on = command("train", written("resume", place(folder)))
+            raise ConfigError(law, record.status, "ls outputs/runs" if record.has_ended else going_on)
         tracking = OmegaConf.to_object(OmegaConf.merge(Tracking, read_config(folder).tracking))
         assert isinstance(tracking, Tracking)
         check_tracking(tracking, record.wandb.get("group"))

@@ -66,8 +66,14 @@ def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
     if not sweep:
         law = f"{place(folder)} is no sweep folder: it has no sweep.json that can be read"
         raise ConfigError(law, remedy="ls outputs/sweeps")
-    cwd = Path(sweep["cwd"])
-    return folder, [str(word) for word in sweep["argv"]], cwd if cwd.is_dir() else here()
+    return folder, [str(word) for word in sweep["argv"]], _stood(Path(sweep["cwd"]), folder)
+
+
+def _stood(cwd: Path, folder: Path) -> Path:
+    """Where a sweep was typed; where that folder has been moved with the sweep in it, where it is now."""
+    if cwd.is_dir():
+        return cwd
+    return folder.parents[2] if folder.parts[-3:-1] == ("outputs", "sweeps") else here()
 
 
 def _from_trials(folder: Path) -> dict[str, Any]:
