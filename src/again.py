@@ -20,6 +20,7 @@ from src.ranking import BOOKKEEPING
 from src.record import Record
 
 _KEPT = re.compile(r"\+*hydra\.(searchpath|job\.chdir)=")  # of Hydra's own settings, those that a run is made from
+_TRACKED = re.compile(r"[+~]*tracking(?!\.name\b)[.=]")
 _SWEPT = re.compile(r"[+~]*(seed|optimizer\.lr|resume)\b")
 
 
@@ -45,8 +46,18 @@ def starts_sweeps(folder: Path) -> bool:
 
 def train_again(folder: Path, record: Record) -> str:
     """The command for one run with a trial's setting, as it can be pasted into a shell."""
-    chosen = [text for text in without_seed(record.overrides) if not BOOKKEEPING.match(text)]
+    chosen = [text for text in without_seed(record.overrides) if tracked([text]) or not BOOKKEEPING.match(text)]
     return command("train", *words_of(folder), *mode(folder), *_found(folder, chosen))
+
+
+def once_more(folder: Path, record: Record) -> str:
+    """The command that trains the very same run again, wherever its folder is."""
+    return command("train", *words_of(folder), *mode(folder), *_found(folder, record.overrides))
+
+
+def tracked(overrides: Sequence[str]) -> list[str]:
+    """What was typed for how runs are tracked, but for the name of one."""
+    return [text for text in overrides if _TRACKED.match(text)]
 
 
 def mode(folder: Path) -> list[str]:
@@ -97,9 +108,15 @@ def _found(folder: Path, typed: Sequence[str]) -> list[str]:
         value, key = override.value(), override.key_or_group
         moved = rebased(value, Path(cwd), key) if isinstance(value, str | list) else value
         if key == "experiment" and isinstance(value, str) and moved == value:
-            moved = from_anywhere(value, Path(cwd))
+            moved = from_anywhere(value, search_path(folder), Path(cwd))
         found.append(text if moved == value else written(override.get_key_element(), moved))
     return found
+
+
+def search_path(folder: Path) -> list[Path]:
+    """The folders in which a run's groups were looked for."""
+    sources = _hydra(folder).get("runtime", {}).get("config_sources", [])
+    return [Path(source["path"]) for source in sources if source.get("schema") == "file"]
 
 
 def _has_rate(folder: Path) -> bool:

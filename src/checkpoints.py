@@ -98,9 +98,9 @@ def open_best(folder: Path, record: Record) -> dict[str, Any]:
     check_files(folder, record, "best")
     told, best_epoch = checkpoint.get("run"), record.timing.get("best_epoch")
     if told is not None and (told.get("key"), told.get("epochs")) != (record.key, (best_epoch or 0) + 1):
-        raise Damaged(f"{path} is not the best checkpoint of this run", _told(told), anew(record))
+        raise Damaged(f"{path} is not the best checkpoint of this run", _told(told), anew(folder, record))
     if not checkpoint["state_dict"].keys() >= _NEEDED:
-        raise Damaged(f"{path} is no checkpoint of a run", "it lacks the scale of the data", anew(record))
+        raise Damaged(f"{path} is no checkpoint of a run", "it lacks the scale of the data", anew(folder, record))
     return checkpoint
 
 

@@ -22,7 +22,6 @@ from omegaconf.errors import OmegaConfBaseException
 from src import overrides, suggest
 from src.errors import ConfigError
 from src.experiments import experiment_file, no_experiment
-from src.overrides import for_shell
 from src.suggest import COMMAND, ENTRY, right, setting
 
 
@@ -146,7 +145,7 @@ def _chosen_in_a_file(typed: str, missing: str, found: list[str]) -> ConfigError
     law = f"{typed} chooses {group}={option}, and there is no {missing}.yaml in conf/ or on hydra.searchpath"
     near = [path for path in sorted(Path.cwd().glob(f"**/{missing}.yaml"))[:1] if "outputs" not in path.parts]
     folder = str(near[0])[: -len(f"/{missing}.yaml")] if near else "…"
-    remedy = for_shell("hydra.searchpath", [f"file://{folder}"])
+    remedy = setting("hydra.searchpath", [f"file://{folder}"])
     return ConfigError(law, f"{group} is one of: {', '.join(sorted(found))}", f"{remedy} {shlex.quote(typed)}")
 
 
@@ -212,7 +211,7 @@ def _search_path(error: Exception) -> ConfigError:
     law = "hydra.searchpath lists folders that hold groups, as conf/ does: [file://folder,pkg://package.folder]"
     there = [str(path).removeprefix("file://") for path in folders if path]
     near = [path for path in there if os.path.isdir(path)] or ["conf"] * Path("conf").is_dir()
-    remedy = for_shell("hydra.searchpath", [f"file://{path}" for path in near])
+    remedy = setting("hydra.searchpath", [f"file://{path}" for path in near])
     return ConfigError(law, typed, remedy if near else "hydra.searchpath=[file://…]")
 
 

@@ -6,7 +6,6 @@ A record holds digests of the files beside it, a checkpoint its run's key and th
 
 import hashlib
 import os
-import shlex
 import shutil
 from pathlib import Path
 
@@ -59,7 +58,7 @@ def check_files(folder: Path, record: Record, *names: str) -> None:
     """
     for file in changed(folder, record, *names):
         what = "was changed" if (folder / file).is_file() else "is missing"
-        raise Damaged(f"{folder} is not in the state in which its run ended", f"{file} {what}", anew(record))
+        raise Damaged(f"{folder} is not in the state in which its run ended", f"{file} {what}", anew(folder, record))
 
 
 def opened(folder: Path) -> tuple[Record, DictConfig]:
@@ -76,13 +75,15 @@ def opened(folder: Path) -> tuple[Record, DictConfig]:
         raise Damaged(f"{folder}/.hydra/config.yaml is no config of a run", str(error).splitlines()[0]) from error
     if key != record.key and key[:_ONCE] != record.key:
         law = f"{folder} holds a record and a config of two runs, or its config was changed"
-        raise Damaged(law, f"record.json says {record.key}, .hydra/config.yaml gives {key}", anew(record))
+        raise Damaged(law, f"record.json says {record.key}, .hydra/config.yaml gives {key}", anew(folder, record))
     return record, config
 
 
-def anew(record: Record) -> str:
+def anew(folder: Path, record: Record) -> str:
     """The command that trains a run again, in a folder of its own."""
-    return f"{shlex.join(['python', '-m', 'src.train', *record.overrides])}   (trains it anew)"
+    from src.again import once_more  # for a mistake alone
+
+    return f"{once_more(folder, record)}   (trains it anew)"
 
 
 def set_aside(path: Path) -> Path:

@@ -53,7 +53,9 @@ def evaluate(cfg: DictConfig) -> None:
         check_trusted(folder, names_in(settings.trust), ["python", "-m", "src.evaluate", *sys.argv[1:]])
         record, config = opened(folder)
         if record.checkpoint is None or not os.path.isfile(folder / record.checkpoint):
-            raise ConfigError(f"{place(folder)} has no best checkpoint", record.status, "ls outputs/runs")
+            law = f"{place(folder)} has no best checkpoint" + ("" if record.has_ended else " yet")
+            going_on = command("train", written("resume", place(folder)))
+            raise ConfigError(law, record.status, "ls outputs/runs" if record.has_ended else going_on)
         check_checkpoint(folder, record.checkpoint)
         tracking = OmegaConf.to_object(OmegaConf.merge(Tracking, config.tracking))
         assert isinstance(tracking, Tracking)

@@ -5,6 +5,7 @@ groups, overrides, other files. A path goes before what `conf/` has; a name with
 """
 
 import os
+from collections.abc import Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -37,9 +38,19 @@ def experiment_file(text: str) -> Path | None:
     return next((found for found in (path, *with_suffix, path / "config.yaml") if os.path.isfile(found)), None)
 
 
-def from_anywhere(text: str, base: Path | None = None) -> str:
-    """An option that leads to the same file wherever the user stands, as far as it is a path from `base`, or here."""
-    return str(experiment_file(str((base or here()) / text)) or text) if _is_path(text) else text
+def from_anywhere(text: str, groups: Iterable[Path], base: Path | None = None) -> str:
+    """An option that leads to the same file wherever the user stands.
+
+    Args:
+        text: what was typed.
+        groups: folders with groups, which go before a name that is no path.
+        base: where the user stood; None is here.
+    """
+    stood = base or here()
+    known = (EXPERIMENTS / text / "config.yaml", *(stood / folder / "experiment" / f"{text}.yaml" for folder in groups))
+    if not _is_path(text) and any(path.is_file() for path in known):
+        return text
+    return str(experiment_file(str(stood / text)) or text)
 
 
 def no_experiment(text: str, names: list[str]) -> ConfigError:

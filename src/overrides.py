@@ -1,7 +1,6 @@
 """What a command line says, as Hydra's own parser reads it: the one place that reads and writes overrides."""
 
 import argparse
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -112,11 +111,6 @@ def values(override: Override) -> list[Any]:
 def written(key: str, value: Any) -> str:
     """The override that gives `key` this value and no other, quoted where Hydra would read it differently."""
     return f"{key}={_element(value)}"
-
-
-def for_shell(key: str, value: Any) -> str:
-    """The same, quoted for a shell too."""
-    return shlex.quote(written(key, value))
 
 
 _WORDS = {None: "null", True: "true", False: "false"}

@@ -33,7 +33,7 @@ from src.places import from_here, short
 from src.record import Record, replace_file
 from src.record_check import Damaged, one_line
 from src.secrecy import stored
-from src.summary import metrics_table, printable
+from src.summary import best_epoch, metrics_table, printable
 from src.tracking import called_as_stored, track
 
 _NO_ROWS = "the rows have no numbers: the dataset's split_rows() does not say which rows it held out"
@@ -78,7 +78,7 @@ def score(folder: Path, record: Record, split: str, path: str | None, output: st
     if scored.metrics:
         label = Path(path).name if path else split  # a file that is called train.csv is not the train split
         named = {f"{label}/{name}": value for name, value in scored.metrics.items()}
-        title = f"{folder.name}, best epoch {record.timing.get('best_epoch')}"
+        title = f"{folder.name}{best_epoch(record)}"
         console.print(metrics_table(named, title, console.width))
         _track(folder, record, config, named)
     notes = [*_renamed(scored.target_names), *([_NO_ROWS] if scored.rows is None else [])]

@@ -52,7 +52,7 @@ def closest(word: str, among: Iterable[str]) -> str | None:
 
 def setting(key: str, value: Any) -> str:
     """A setting as it is typed in a shell, with quotes where Hydra needs them; the value `…` stands for any."""
-    return f"{key}=…" if value == "…" else overrides.for_shell(key, value)
+    return f"{key}=…" if value == "…" else shlex.quote(overrides.written(key, value))
 
 
 def right(key: str, text: str) -> str:

@@ -48,8 +48,7 @@ def metrics_table(metrics: Mapping[str, float | None], title: str, width: int) -
 
 def run_summary(record: Record, folder: Path, console: Console) -> None:
     """The end of a run."""
-    taken = duration(time_taken([record]))
-    title = f"{record.status} in {taken}, best epoch {record.timing['best_epoch']}"
+    title = f"{record.status} in {duration(time_taken([record]))}{best_epoch(record)}"
     console.print(metrics_table(measured(record.metrics), title, console.width))
     last = record.wandb.get("url") or command("train", "--help")
     next_commands = [
@@ -58,6 +57,12 @@ def run_summary(record: Record, folder: Path, console: Console) -> None:
         command("sync", place(folder)) if record.wandb.get("mode") == "offline" else last,
     ]
     next_steps(folder, next_commands, console)
+
+
+def best_epoch(record: Record) -> str:
+    """Such as `, best epoch 14`, counted from 1 as while it trained; nothing where no epoch is best."""
+    epoch = record.timing.get("best_epoch")
+    return "" if epoch is None else f", best epoch {epoch + 1}"
 
 
 def sweep_summary(

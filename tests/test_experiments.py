@@ -7,7 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from src.errors import ConfigError
-from src.experiments import EXPERIMENTS, no_experiment
+from src.experiments import EXPERIMENTS, from_anywhere, no_experiment
 from src.overrides import written
 from src.sweep.outcome import _as_experiment
 from tests.conftest import ROOT
@@ -102,8 +102,19 @@ def test_a_file_that_cannot_be_an_experiment_says_why(name: str, law: str, folde
 def test_best_yaml_keeps_the_experiments_and_the_groups_that_it_was_made_of(folder: Path) -> None:
     overrides = ["experiment=a/x.v1", "+optimizer.foreach=false", "~scheduler", "optimizer.lr=0.5"]
     (folder / "out").mkdir()
-    (folder / "out" / "best.yaml").write_text(_as_experiment(overrides, "", is_one_run=True))
+    (folder / "out" / "best.yaml").write_text(_as_experiment(overrides, "", is_one_run=True, looked_in=[]))
     config = chosen("experiment=out/best")
     assert (config.optimizer.lr, config.optimizer.foreach, config.seed) == (0.5, False, 3)
     assert "scheduler" not in config
     assert str(config.hydra.mode) == "RunMode.RUN"
+
+
+def test_a_file_that_was_named_without_a_path_is_found_from_elsewhere_too(folder: Path) -> None:
+    (folder / "mine.yaml").write_text("seed: 5\n")
+    (folder / "by_hand.yaml").write_text("seed: 6\n")
+    (folder / "groups" / "experiment").mkdir(parents=True)
+    (folder / "groups" / "experiment" / "shared.yaml").touch()
+    (folder / "shared.yaml").write_text("seed: 7\n")
+    groups = [Path("groups")]
+    assert from_anywhere("mine", groups, folder) == str(folder / "mine.yaml")
+    assert [from_anywhere(name, groups, folder) for name in ("by_hand", "shared", "no")] == ["by_hand", "shared", "no"]

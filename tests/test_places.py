@@ -1,12 +1,18 @@
 """Folders and files are found from where the user stands, and one that is none is told with the one that was meant."""
 
+import json
+import shlex
 from pathlib import Path
 
 import pytest
 
 from src import naming, places
+from src.consistency import anew
 from src.errors import ConfigError
 from src.places import check_place, existing, meant_by, place, rebased, run_folder, short, sweep_folder
+from src.record import Record
+from src.resume import _stood
+from src.summary import best_epoch
 
 
 @pytest.fixture
@@ -125,3 +131,29 @@ def test_a_deleted_folder_to_stand_in_is_told(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(ConfigError, match="has been deleted"):
         existing("x", "law", again)
     monkeypatch.chdir(tmp_path)
+
+
+def test_a_sweep_whose_checkout_was_renamed_goes_on_in_the_new_one(folder: Path) -> None:
+    sweep = folder / "outputs" / "sweeps" / "s"
+    assert _stood(folder / "gone", sweep) == folder, "files that were typed from there lie there"
+    assert _stood(folder / "sweeps", sweep) == folder / "sweeps", "it is still there"
+    assert _stood(folder / "gone", folder / "elsewhere") == Path.cwd()
+
+
+def test_a_run_in_another_folder_is_trained_anew_by_what_was_typed_for_it(folder: Path) -> None:
+    """Not only its keys: the search path, and files as they are found from where the reader stands."""
+    kept = {"runtime": {"cwd": str(folder / "runs"), "config_sources": []}, "job": {"config_name": "train"}}
+    kept["overrides"] = {"hydra": ["hydra.searchpath=[file://my run]"]}
+    hydra = folder / "sweeps" / "s" / "abc" / ".hydra" / "hydra.yaml"
+    hydra.parent.mkdir()
+    hydra.write_text(json.dumps({"hydra": kept}))
+    (folder / "runs" / "mine.yaml").touch()
+    record = Record("abc", ["experiment=mine", "seed=3"])
+    typed = shlex.split(anew(hydra.parent.parent, record).partition("   ")[0])
+    found = [f"hydra.searchpath=[file://{folder}/runs/my run]", f"experiment={folder}/runs/mine.yaml", "seed=3"]
+    assert typed == ["python", "-m", "src.train", *found]
+
+
+def test_the_terminal_counts_epochs_from_one_and_tells_of_no_best_one_where_none_is() -> None:
+    assert best_epoch(Record("abc", [], timing={"best_epoch": 2})) == ", best epoch 3"
+    assert best_epoch(Record("abc", [], timing={"best_epoch": None})) == ""

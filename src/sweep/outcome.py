@@ -1,6 +1,7 @@
 """The end of a study: the best setting, or the front of several objectives, and the file that trains it again."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from src.again import starts_sweeps, words_of
+from src.again import search_path, starts_sweeps, tracked, words_of
 from src.commands import command
 from src.experiments import from_anywhere
 from src.overrides import parse, written
@@ -39,20 +40,21 @@ def _keeper(search: Search) -> Callable[[Setting], str]:
         overrides, trial = best.trials[0].overrides, search.folder / best.trials[0].key
         left_out = [text for text in overrides if text[0] == "~" and not _is_group(text)]
         chosen = written("experiment", place(path.with_suffix("")))
-        again = command("train", *words_of(trial), chosen, *left_out)
-        replace_file(path, _as_experiment(overrides, again, starts_sweeps(trial)))
+        again = command("train", *words_of(trial), *tracked(overrides), chosen, *left_out)
+        replace_file(path, _as_experiment(overrides, again, starts_sweeps(trial), search_path(trial)))
         return again
 
     return keep
 
 
-def _as_experiment(overrides: Sequence[str], command: str, is_one_run: bool) -> str:
+def _as_experiment(overrides: Sequence[str], command: str, is_one_run: bool, looked_in: Sequence[Path]) -> str:
     """Overrides as a config that `experiment=` takes: groups are chosen, values are set.
 
     Args:
         overrides: as they were typed.
         command: that takes it.
         is_one_run: whether it has to say so, since an experiment that it is made from asks for a sweep.
+        looked_in: the folders with its groups.
     """
     defaults: list[Any] = []
     values: dict[str, Any] = {"hydra": {"mode": "RUN"}} if is_one_run else {}
@@ -66,7 +68,7 @@ def _as_experiment(overrides: Sequence[str], command: str, is_one_run: bool) -> 
         elif key == "experiment":
             chosen = override.value()
             names = chosen if isinstance(chosen, list) else [chosen]
-            defaults += [f"/experiment/{from_anywhere(str(name))}" for name in names]
+            defaults += [f"/experiment/{from_anywhere(str(name), looked_in)}" for name in names]
         elif _is_group(text):
             defaults.append({f"override /{key}": override.value()})
         else:

@@ -1,6 +1,7 @@
 """What a person sees of a sweep: the bar while it trains, the table at its end."""
 
 import io
+import json
 import logging
 import re
 import shlex
@@ -151,14 +152,18 @@ def test_sweep_without_any_result_has_a_table_all_the_same(tmp_path: Path) -> No
     assert "next:" not in written(console)
 
 
-def test_next_command_can_be_pasted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["src/train.py", "-m", "hydra.searchpath=[file:///my conf]", "seed=0,1"])
+def test_next_command_can_be_pasted(tmp_path: Path) -> None:
+    found = "hydra.searchpath=[file:///my conf]"
     words = ["tracking.name='it is'", "model.hidden_dim=${data.batch_size}", "optimizer.betas=[0.8,0.9]"]
+    best = trial(1.0, *words, "seed=3")
+    (tmp_path / best.key / ".hydra").mkdir(parents=True)
+    notes = {"hydra": {"overrides": {"hydra": [found]}}}
+    (tmp_path / best.key / ".hydra" / "hydra.yaml").write_text(json.dumps(notes))
     console = Console(file=io.StringIO(), width=40)
-    sweep_summary([trial(1.0, *words, "seed=3")], LOSS, tmp_path, console)
+    sweep_summary([best], LOSS, tmp_path, console)
     lines = written(console).splitlines()
     typed = shlex.split(lines[lines.index("next:") + 1])
-    found = "hydra.searchpath=[file:///my conf]"
-    assert typed == ["python", "-m", "src.train", found, *words[1:], "trainer.max_epochs=3"]
+    tracked = "tracking=disabled"  # what W&B's variables in the environment must agree with
+    assert typed == ["python", "-m", "src.train", found, *words[1:], "trainer.max_epochs=3", tracked]
     config = composed(*typed[4:])
     assert (config.model.hidden_dim, list(config.optimizer.betas)) == (32, [0.8, 0.9])
