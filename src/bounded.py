@@ -96,11 +96,16 @@ def check_links(folder: Path) -> None:
     for place, folders, files in os.walk(folder):
         for name in (*folders, *files):
             path, seen = Path(place, name), seen + 1
-            if path.is_symlink() and not path.resolve().is_relative_to(whole):
+            if path.is_symlink() and not _is_of_wandb(path) and not path.resolve().is_relative_to(whole):
                 law = f"{folder} must hold its own files, and {path.relative_to(folder)} is a link that leads out of it"
                 raise ConfigError(law, f"it leads to {path.resolve()}", "put what it leads to in its place")
         if seen > _MOST_LINKS:
             raise ConfigError(f"{folder} has more than {_MOST_LINKS:,} entries", remedy="ls outputs")
+
+
+def _is_of_wandb(path: Path) -> bool:
+    """Whether W&B has left a link: its are absolute, so that they lead to where a folder was before it was moved."""
+    return "wandb" in path.parent.parts and (path.suffix == ".log" or path.name == "latest-run")
 
 
 def check_checkpoint(folder: Path, name: str) -> Path:

@@ -163,6 +163,8 @@ def test_links_and_checkpoints_that_lead_out_and_packed_ones_are_refused(sent: P
         with pytest.raises(ConfigError, match=law):
             check_checkpoint(sent, name)
     (sent / "inside").symlink_to(sent / "evil.py")
+    (sent / "wandb" / "logs").mkdir(parents=True)
+    (sent / "wandb" / "logs" / "debug.log").symlink_to("/where/the/folder/was/before")
     check_links(sent)
     (sent / "checkpoints").symlink_to(sent.parent)
     with pytest.raises(ConfigError, match="leads out"):
