@@ -95,8 +95,8 @@ def _cells(layout: Layout, as_numbers: bool) -> tuple[_Header, pl.DataFrame]:
 
 def _parsed(layout: Layout, text: bytes, **options: Any) -> pl.DataFrame:
     quote = '"' if b'"' in text else None
-    options = {"infer_schema": False, "null_values": "\\N"} | options
-    return pl.read_csv(text, has_header=False, separator=layout.separator, quote_char=quote, **options)
+    given: dict[str, Any] = {"infer_schema": False, "null_values": "\\N", **options}
+    return pl.read_csv(text, has_header=False, separator=layout.separator, quote_char=quote, **given)
 
 
 def _typed_cells(layout: Layout) -> tuple[_Header, pl.DataFrame] | None:
