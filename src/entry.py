@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import NoReturn
 
 from src import ranks
-from src.errors import Carried, ConfigError, Interrupted, die
+from src.errors import Carried, ConfigError, Interrupted, die, disk_problem
 from src.hydra_words import explained
 from src.output import keep_going
 from src.secrecy import check_no_secret
@@ -58,6 +58,8 @@ def _end(error: Exception, asked: bool) -> NoReturn:
 
     if isinstance(error, UserWarning) and isinstance(error.__context__, Exception):
         error = error.__context__  # what the callback raised
+    if not asked and (problem := disk_problem(error)):
+        raise SystemExit(f"{problem}, then type the same command again") from None
     answer = error if isinstance(error, ConfigError) or asked else explained(error)
     if not asked and isinstance(answer, ConfigError):
         die(answer)

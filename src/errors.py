@@ -1,5 +1,6 @@
 """What ends a command: a user's mistake in a few lines (exit code 2), a signal, a bug with its traceback."""
 
+import errno
 import json
 import signal
 import sys
@@ -32,6 +33,24 @@ class ConfigError(Exception):
         if remedy:
             lines.append(f"  try: {remedy}")
         super().__init__(hidden("\n".join(lines)))
+
+
+_DISK = {
+    errno.ENOSPC: ("the disk is full", "make room"),
+    errno.EDQUOT: ("the disk quota is used up", "make room"),
+    errno.EROFS: ("the disk is read-only", "make it writable"),
+    errno.EFBIG: ("a file is larger than this shell allows", "ulimit -f unlimited"),
+}
+
+
+def disk_problem(error: BaseException | None) -> str | None:
+    """What keeps files from being written, where that has led to an error, and what to do; None for any other error."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in _DISK:
+            problem, remedy = _DISK[error.errno]
+            return f"{problem}: {error}; {remedy}".translate(UNSEEN)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def die(error: Exception) -> NoReturn:

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from src.commands import command
 from src.config import Config
 from src.consistency import FILES, changed, check_files, opened, seal
 from src.durable import flush
-from src.errors import ConfigError, Interrupted
+from src.errors import ConfigError, Interrupted, disk_problem
 from src.groups import TARGETS
 from src.metric_names import split_of
 from src.overrides import written
@@ -133,8 +133,10 @@ def _fit(
                 journal = RunJournal(folder, record.key, cfg, tracker, progress, prune)
                 _train(cfg, folder, record, journal, checkpoint)
         except BaseException as error:
-            _ended_badly(folder, record, error, main)
-            _end_tracking(folder, record, tracker, {})
+            with suppress(OSError) if disk_problem(error) else nullcontext():
+                _ended_badly(folder, record, error, main)
+            with suppress(OSError) if disk_problem(error) else nullcontext():
+                _end_tracking(folder, record, tracker, {})
             raise
         record.timing |= {"seconds": round(time.perf_counter() - started, 3), "ended": records.now()}
         if main:
@@ -225,8 +227,8 @@ def told(record: Record) -> dict[str, Any]:
 
 
 def _ended_badly(folder: Path, record: Record, error: BaseException, main: bool) -> None:
-    """A run that raises ends as failed; one that was interrupted can go on, so it is running still."""
-    if not isinstance(error, Interrupted):
+    """A run that raises ends as failed; one that was interrupted, or has no room, can go on: it is running still."""
+    if not isinstance(error, Interrupted) and not disk_problem(error):
         record.status, record.timing["ended"] = "failed", records.now()
     record.error = hidden(f"{type(error).__name__}: {error}")
     if main:

@@ -10,11 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from src import naming, sweep
 from src.check import check
+from src.commands import command
 from src.consistency import opened
 from src.entry import reported
-from src.errors import Carried, ConfigError
+from src.errors import Carried, ConfigError, disk_problem
 from src.imports import heavy_imports
+from src.overrides import written
 from src.ownership import claim_run, release_all
+from src.places import place
 from src.secrecy import listed
 from src.sweep.pruning import Pruning
 from src.trust import check_trusted, sign_config, without_trust
@@ -44,6 +47,14 @@ def train(cfg: DictConfig) -> float | None:
         if one_of_many:
             raise
         raise Carried(error) from error  # Hydra would print the overrides first
+    except Exception as error:
+        problem = None if one_of_many else disk_problem(error)
+        if problem and (folder / "record.json").is_file():
+            again = command("train", written("resume", place(folder)))
+            raise SystemExit(f"{problem}, then go on with: {again}") from None
+        if problem:
+            raise Carried(error) from error
+        raise
     if record.status == "diverged" and not one_of_many:
         raise SystemExit(f"diverged: {record.error}; try a smaller optimizer.lr")
     return record.objective

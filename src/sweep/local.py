@@ -1,6 +1,5 @@
 """The launcher of this machine: trials that can be stacked train together, the others one after another."""
 
-import errno
 import logging
 import math
 import shlex
@@ -17,7 +16,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import OmegaConf
 
 from src.commands import command
-from src.errors import ConfigError
+from src.errors import ConfigError, disk_problem
 from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.places import place, short
@@ -76,9 +75,9 @@ class LocalLauncher(BasicLauncher):
             forget_sweep(sweep)
             raise
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if (problem := disk_problem(error)) is None:
                 raise
-            raise SystemExit(f"the disk is full: {error}; make room, then go on with: {resume}") from None
+            raise SystemExit(f"{problem}, then go on with: {resume}") from None
 
     def _launch(self, sweep: Path, jobs: list[Job], resume: str, is_first: bool) -> list[JobReturn]:
         assert self.config is not None

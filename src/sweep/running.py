@@ -1,6 +1,5 @@
 """Trains the jobs of a sweep: stack after stack, and one after another those that cannot be stacked."""
 
-import errno
 import logging
 from collections.abc import Sequence
 from functools import partial
@@ -9,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from src.build import device_name
-from src.errors import ConfigError
+from src.errors import ConfigError, disk_problem
 from src.fit_stack import Trial, fit_stack, room
 from src.laws import needs_processes
 from src.progress import SweepProgress
@@ -200,7 +199,7 @@ def _say_once(text: str) -> None:
 
 def _raise_if_disk_is_full(error: Exception) -> None:
     """A full disk is no trial's fault: the sweep stops, and goes on once there is room."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and disk_problem(error):
         raise error
 
 
