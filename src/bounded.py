@@ -118,7 +118,8 @@ def check_checkpoint(folder: Path, name: str) -> Path:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise ConfigError(f"the checkpoint of {folder} must lie in it", name, "ls outputs/runs")
     try:
-        packed = [part for part in zipfile.ZipFile(path).infolist() if part.file_size != part.compress_size]
+        with zipfile.ZipFile(path) as archive:
+            packed = [part for part in archive.infolist() if part.file_size != part.compress_size]
     except (OSError, zipfile.BadZipFile, ValueError) as error:
         raise ConfigError(f"{path} is no checkpoint that can be read", str(error), "ls outputs/runs") from error
     if packed:

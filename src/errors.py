@@ -48,7 +48,7 @@ def disk_problem(error: BaseException | None) -> str | None:
     while error is not None:
         if isinstance(error, OSError) and error.errno in _DISK:
             problem, remedy = _DISK[error.errno]
-            return f"{problem}: {error}; {remedy}".translate(UNSEEN)
+            return hidden(f"{problem}: {error}; {remedy}")
         error = error.__cause__ or error.__context__
     return None
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -56,7 +57,8 @@ def _write_run(folder: Path, config: DictConfig) -> None:
         (folder / name).mkdir(parents=True)
     OmegaConf.save(config, folder / ".hydra" / "config.yaml", resolve=True)
     records.write_history(folder, [{"epoch": 0, "val/loss": 0.5}])
-    (folder / "checkpoints" / "best.ckpt").write_bytes(b"weights")
+    with zipfile.ZipFile(folder / "checkpoints" / "best.ckpt", "w") as file:
+        file.writestr("weights", b"")
     log = folder / "wandb" / "offline-run-20260102_030405-abc" / "run-abc.wandb"
     log.write_bytes(b":W&B")
     log.with_suffix(".wandb.synced").touch()
