@@ -3,6 +3,7 @@
 import copy
 import json
 import re
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
@@ -99,12 +100,28 @@ def write_hydra_files(job: Job) -> None:
     """Leaves in the run folder what Hydra leaves there: the config (resolved), the overrides, and its own settings."""
     folder = job.folder / ".hydra"
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {"config": job.stored, "overrides": job.overrides, "hydra": {"hydra": hydra_part(job)}}
-    for name, content in contents.items():
-        text = yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
-        (folder / f"{name}.yaml").write_text(text)
-        if name == "config" and may_claim(text):
-            sign_config(job.folder, content)
+    config = _as_yaml(job.stored)
+    (folder / "config.yaml").write_text(config)
+    if may_claim(config):
+        sign_config(job.folder, job.stored)
+    (folder / "overrides.yaml").write_text(_dumped(job.overrides))
+    (folder / "hydra.yaml").write_text("hydra:\n" + textwrap.indent(_as_yaml(hydra_part(job)), "  "))
+
+
+def _as_yaml(values: Plain) -> str:
+    """Text of a config; what most of a thousand trials have the same is put into text once."""
+    if len(_texts) > _MOST_TEXTS:
+        _texts.clear()
+    parts = [(repr(part), part) for part in ({name: value} for name, value in values.items())]
+    return "".join(_texts.get(known) or _texts.setdefault(known, _dumped(part)) for known, part in parts)
+
+
+def _dumped(content: Any) -> str:
+    return yaml.dump(content, Dumper=yaml.CSafeDumper, sort_keys=False, allow_unicode=True)
+
+
+_texts: dict[str, str] = {}
+_MOST_TEXTS = 10_000
 
 
 def config_in(folder: Path) -> dict[str, Any] | None:
