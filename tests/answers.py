@@ -97,7 +97,7 @@ def _no_work() -> None:
     for name, does in (("src.scoring", "score"), ("src.report.page", "render")):  # slow to import
         sys.modules[name] = ModuleType(name)
         setattr(sys.modules[name], does, _leave)
-    resume.os.execv = leet.subprocess.run = _leave  # type: ignore[attr-defined]
+    resume.os.execv = leet.subprocess.run = _leave
     dashboard.workspace = _leave
     sys.stdin = _Terminal()
 
