@@ -24,8 +24,24 @@ def announce() -> None:
 
 
 def _rank() -> int:
-    launcher = os.environ.pop(_LAUNCHER, None)  # what a rank starts is none
-    return int(os.environ.get("LOCAL_RANK", 0)) if launcher == str(os.getppid()) else 0
+    """This process's rank; one above 0 dies with the process that started it, however early or late that is killed."""
+    launcher = int(os.environ.pop(_LAUNCHER, 0))  # what a rank starts is none
+    if launcher != os.getppid() and _is_alive(launcher):
+        return 0
+    rank = int(os.environ.get("LOCAL_RANK", 0)) if launcher else 0
+    if rank:
+        from src.signals import die_with_parent  # of no use to the others
+
+        die_with_parent(launcher)
+    return rank
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
 
 
 def _started_by() -> tuple[str, str, str] | None:

@@ -1,6 +1,7 @@
 """Signals that stop a run or a sweep."""
 
 import ctypes
+import os
 import signal
 import sys
 import threading
@@ -79,10 +80,16 @@ def end_undisturbed() -> None:
         raise Interrupted(waiting[0])
 
 
-def die_with_parent() -> None:
-    """Lets the system kill this process once the thread that started it has ended, however that ends (on Linux)."""
+def die_with_parent(parent: int) -> None:
+    """Lets the system kill this process once the thread that started it has ended, however that ends (on Linux).
+
+    Args:
+        parent: the number of the process that started this one; where it has ended already, this one ends too.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 _held: list[list[int]] = []

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src import ranks
+from src import ranks, signals
 from src.check import check
 from src.errors import ConfigError
 from src.record import read, read_history
@@ -60,6 +60,8 @@ def test_runs_and_sweeps_in_a_job_are_their_own_and_take_no_state_from_the_folde
 
 
 def test_only_a_process_that_its_run_has_started_is_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends_with: list[int] = []
+    monkeypatch.setattr(signals, "die_with_parent", ends_with.append)
     monkeypatch.setenv("LOCAL_RANK", "3")
     assert ranks._rank() == 0
     monkeypatch.setenv(ranks._LAUNCHER, str(os.getpid()))
@@ -67,6 +69,11 @@ def test_only_a_process_that_its_run_has_started_is_a_rank(monkeypatch: pytest.M
     monkeypatch.setenv(ranks._LAUNCHER, str(os.getppid()))
     assert ranks._rank() == 3
     assert ranks._rank() == 0, "and what it starts itself is none"
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    monkeypatch.setenv(ranks._LAUNCHER, str(ended.pid))
+    assert ranks._rank() == 3, "the process that started it was killed meanwhile, and it does not begin the run anew"
+    assert ends_with == [os.getppid(), ended.pid]
 
 
 def _as_torchrun_says() -> None:

@@ -14,9 +14,11 @@ from src.provenance import is_alive
 from src.signals import stoppable, undisturbed
 
 PARENT = """
-import subprocess, sys
+import os, subprocess, sys
+from functools import partial
 from src.signals import die_with_parent
-child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], preexec_fn=die_with_parent)
+dies = partial(die_with_parent, os.getpid())
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], preexec_fn=dies)
 print(child.pid, flush=True)
 child.wait()
 """
@@ -79,7 +81,48 @@ def test_a_process_of_a_killed_one_dies_with_it() -> None:
         child = int(parent.stdout.readline())
         assert is_alive(child)
         parent.kill()
+    ended(child)
+
+
+ORPHAN = """
+import os, sys, time
+from src import ranks
+print(ranks.RANK, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell no process that its parent has ended")
+def test_a_rank_whose_run_was_killed_before_it_had_started_ends_and_does_not_train_the_run_anew() -> None:
+    with subprocess.Popen(["true"]) as killed:
+        pass
+    said = {"TANDEM_LAUNCHER": str(killed.pid), "LOCAL_RANK": "1"}
+    done = subprocess.run([sys.executable, "-c", ORPHAN], env=os.environ | said, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout) == (1, b"")
+
+
+RUN = """
+import os, subprocess, sys
+os.environ |= {"TANDEM_LAUNCHER": str(os.getpid()), "LOCAL_RANK": "1"}
+child = subprocess.Popen([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
+print(child.pid, child.stdout.readline(), flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems tell no process that its parent has ended")
+def test_a_rank_dies_with_the_first_process_of_its_run() -> None:
+    with subprocess.Popen([sys.executable, "-c", RUN, ORPHAN], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        rank, told = map(int, first.stdout.readline().split())
+        assert told == 1
+        first.kill()
+    ended(rank)
+
+
+def ended(pid: int) -> None:
+    """Waits until a process has ended."""
     deadline = time.monotonic() + 10
-    while is_alive(child):
+    while is_alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)

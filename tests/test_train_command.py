@@ -152,11 +152,3 @@ def test_evaluate_scores_a_new_file_after_the_old_one_is_gone(shell: Shell, tmp_
     wrong = shell("src.evaluate", f"run=outputs/runs/{run.name}", "data.path=bad.csv")
     assert wrong.returncode == 2
     assert "colour" in wrong.stderr
-
-
-def test_evaluate_tells_what_is_wrong(shell: Shell, tmp_path: Path) -> None:
-    for words in (["run=nope"], [], ["run=nope", "split=tset"]):
-        wrong = shell("src.evaluate", *words)
-        assert wrong.returncode == 2, words
-        assert 1 <= len(wrong.stderr.splitlines()) <= 4
-        assert "Traceback" not in wrong.stderr

@@ -4,6 +4,7 @@ import logging
 import os
 import subprocess
 import sys
+from functools import partial
 
 from omegaconf import OmegaConf
 
@@ -60,7 +61,7 @@ def _fit_in_processes(job: Job) -> Record:
         text=True,
         env={name: value for name, value in os.environ.items() if name != "WANDB_MODE"},  # as we have set it
         start_new_session=True,  # Ctrl-C reaches it once, through us
-        preexec_fn=die_with_parent,
+        preexec_fn=partial(die_with_parent, os.getpid()),
     )
     try:
         output, _ = process.communicate()
