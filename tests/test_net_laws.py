@@ -129,7 +129,7 @@ class Narrow(Net):
 
 
 class WithTime(Net):
-    def forward(self, x: Tensor, time: Tensor) -> Any:
+    def forward(self, x: Tensor, time: Tensor) -> Any:  # type: ignore[override]
         return self.raw(x) * time
 
 
