@@ -4,7 +4,9 @@ Shapes: B rows of a batch, D features, O targets.
 """
 
 import copy
+import inspect
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -45,7 +47,9 @@ def check_net(net: nn.Module, loss: Any, data: TabularData) -> None:
     features, targets = data.split("train")
     with _undisturbed_generators(), _probe(net, features.dtype) as net, _probe(loss, features.dtype) as loss:
         rows = _batch(len(features), data)
-        predictions = net.train()(features[:rows])
+        _check_takes("net", net, "features", features)
+        _check_takes("loss", loss, "predictions and targets", targets, targets)
+        predictions = _first_predictions(net.train(), features[:rows])
         _check_predictions(predictions, features[:rows], targets[:rows])
         _check_loss(loss(predictions, targets[:rows]), net, targets[:rows])
         _check_one_row(net, data)
@@ -92,6 +96,32 @@ def _batch(num_rows: int, data: TabularData) -> int:
     return rows - 1 if rows == data.output_dim and rows > 2 else rows
 
 
+def _check_takes(what: str, module: Any, names: str, *values: Tensor) -> None:
+    """Whether a net or a loss can be called as it will be."""
+    try:
+        signature = inspect.signature(module.forward if isinstance(module, nn.Module) else module)
+    except (TypeError, ValueError):  # that of a compiled function may not be known
+        return
+    try:
+        signature.bind(*values)
+    except TypeError as error:
+        law = f"the {what} is called with {names}, and nothing else"
+        raise ConfigError(law, f"{type(module).__name__} takes {signature}: {error}", f"another {what}") from error
+
+
+def _first_predictions(net: nn.Module, features: Tensor) -> Any:
+    """What a net makes of features; its first layer must have their width."""
+    try:
+        return net(features)
+    except RuntimeError as error:
+        found = re.search(r"shapes cannot be multiplied \((\d+)x(\d+) and (\d+)x", str(error))
+        if found is None or (int(found[1]), int(found[2])) != tuple(features.shape):
+            raise
+        law = f"the net must take features {tuple(features.shape)}: a row each, input_dim wide"
+        got = f"a layer of {found[3]} inputs"
+        raise ConfigError(law, got, f"let the first layer have input_dim={found[2]} inputs") from error
+
+
 def _check_predictions(predictions: Any, features: Tensor, targets: Tensor) -> None:
     wanted, got = tuple(targets.shape), _described(predictions)
     law = f"the net must give predictions {wanted} from features {tuple(features.shape)}: a row each, output_dim wide"
@@ -115,9 +145,12 @@ def _check_loss(value: Any, net: nn.Module, targets: Tensor) -> None:
         raise ConfigError(law, _described(value), "return the mean over rows, as a tensor: loss.mean()")
     trained = [weights for weights in net.parameters() if weights.requires_grad]
     gradients = torch.autograd.grad(value, trained, allow_unused=True) if value.requires_grad else []
+    law = "the loss must depend on the weights of the net: nothing would be trained"
     if all(gradient is None for gradient in gradients):
-        law = "the loss must depend on the weights of the net: nothing would be trained"
         raise ConfigError(law, "no weight has a gradient", "leave detach(), item(), argmax() and no_grad() out")
+    if not any(gradient is not None and bool(gradient.count_nonzero()) for gradient in gradients):
+        remedy = "a loss for numbers, such as loss=mse   (one for classes is 0 where there is one output)"
+        raise ConfigError(law, "the gradient of every weight is 0", remedy)
 
 
 def _check_alone(net: nn.Module, features: Tensor, targets: Tensor) -> None:

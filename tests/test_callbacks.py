@@ -155,7 +155,7 @@ def test_callback_that_cannot_be_is_found_before_torch_is_imported(text: str, to
         ((named(f"{THEIRS}EMAWeightAverage"),), r"try: callbacks\.one\._target_=lightning\..*\.EMAWeightAveraging"),
         ((named("_target_:torch.nn.Identity"),), r"must be a class of lightning\.pytorch\.callbacks\.Callback"),
         ((named(f"{THEIRS}LearningRateMonitor"),), r"Lightning refuses the callbacks one: .*no logger"),
-        ((named(f"{THEIRS}EarlyStopping"),), r"must take what the config gives it"),
+        ((named(f"{THEIRS}EarlyStopping"),), r"EarlyStopping needs a value for monitor"),
         ((named(f"{THEIRS}EarlyStopping,monitor:val/loss"), "early_stopping.patience=3"), r"a run has one callback of"),
     ],
 )

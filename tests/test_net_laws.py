@@ -119,6 +119,28 @@ class BatchNorm(Net):
         return self.out(self.norm(self.into(x)))
 
 
+class Narrow(Net):
+    def __init__(self, input_dim: int, hidden_dim: int, output_dim: int) -> None:
+        super().__init__(input_dim, hidden_dim, output_dim)
+        self.into = nn.Linear(input_dim - 3, hidden_dim)
+
+    def forward(self, x: Tensor) -> Any:
+        return self.raw(x)
+
+
+class WithTime(Net):
+    def forward(self, x: Tensor, time: Tensor) -> Any:  # type: ignore[override]
+        return self.raw(x) * time
+
+
+class OfClasses(nn.CrossEntropyLoss):
+    """The same for every single output."""
+
+
+class WithVariance(nn.GaussianNLLLoss):
+    """Called with three things."""
+
+
 class OfRows(nn.Module):
     def forward(self, predictions: Tensor, targets: Tensor) -> Any:
         return (predictions - targets) ** 2
@@ -159,12 +181,16 @@ NETS = {
     FlatForOneRow: r"predictions \(1, 1\) from features \(1, 10\).*\n  got: \(1,\)",
     Detached: "the loss must depend on the weights of the net",
     Frozen: "the net must have weights to train",
+    Narrow: r"must take features \(32, 10\).*\n  got: a layer of 7 inputs\n  try: .* input_dim=10 inputs",
+    WithTime: r"the net is called with features, and nothing else\n  got: WithTime takes \(x: .*, time: .*'time'",
 }
 LOSSES = {
     OfRows: r"the loss must give one real number .*\n  got: \(32, 1\)",
     OfTargets: r"the loss must give one real number .*\n  got: \(1,\)",
     Number: r"the loss must give one real number .*\n  got: \d\.",
     Unrelated: "the loss must depend on the weights of the net",
+    OfClasses: r"the loss must depend on the weights of the net.*\n  got: the gradient of every weight is 0",
+    WithVariance: "the loss is called with predictions and targets, and nothing else\n  got: WithVariance takes",
 }
 
 

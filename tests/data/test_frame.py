@@ -209,7 +209,7 @@ MISTAKES: dict[str, tuple[str | bytes, Names, Names, str, str]] = {
     "target is infinite": (HOUSES.replace(",2\n", ",inf\n"), "price", None, "data.target", "price holds 'inf'"),
     "target never there": ("a,price\n1,\n2,NA\n", "price", None, "data.target", "a value in some row\n  got: price"),
     "target is a feature": (HOUSES, "price", ["area", "price"], "data.features", "must not hold data.target"),
-    "feature absent": (HOUSES, "price", ["areas"], "data.features", "got: areas\n  try: 'data.features=[\"area\"]'"),
+    "feature absent": (HOUSES, "price", ["areas"], "data.features", "got: areas\n  try: 'data.features=[area]'"),
     "feature twice": (HOUSES, "price", ["area", "area"], "data.features", "each column once"),
     "features empty": (HOUSES, "price", [], "data.features", "must name a column"),
     "only the target": ("price\n1\n2\n", "price", None, "data.target", "a column must be left to predict from"),
