@@ -16,7 +16,7 @@ from src.arguments import Arguments
 from src.commands import in_shell
 from src.errors import ConfigError, die
 from src.overrides import read, written
-from src.places import STANDS, here, place, stands, sweep_folder
+from src.places import STANDS, place, stands, stood, sweep_folder
 from src.record_check import Damaged
 from src.sweep.folder import read_sweep
 
@@ -66,14 +66,7 @@ def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
     if not sweep:
         law = f"{place(folder)} is no sweep folder: it has no sweep.json that can be read"
         raise ConfigError(law, remedy="ls outputs/sweeps")
-    return folder, [str(word) for word in sweep["argv"]], _stood(Path(sweep["cwd"]), folder)
-
-
-def _stood(cwd: Path, folder: Path) -> Path:
-    """Where a sweep was typed; where that folder has been moved with the sweep in it, where it is now."""
-    if cwd.is_dir():
-        return cwd
-    return folder.parents[2] if folder.parts[-3:-1] == ("outputs", "sweeps") else here()
+    return folder, [str(word) for word in sweep["argv"]], stood(Path(sweep["cwd"]), folder)
 
 
 def _from_trials(folder: Path) -> dict[str, Any]:
