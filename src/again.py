@@ -15,7 +15,7 @@ from src.groups import TARGETS
 from src.metric_names import split_of
 from src.naming import without_seed
 from src.overrides import parse, written
-from src.places import here, place, rebased, stands
+from src.places import here, place, rebased, stands, stood
 from src.ranking import BOOKKEEPING
 from src.record import Record
 
@@ -92,23 +92,25 @@ def as_it_stood(config: DictConfig, folder: Path) -> DictConfig:
         folder: the run's.
     """
     cwd = _hydra(folder).get("runtime", {}).get("cwd")
-    for name in TARGETS if cwd and Path(cwd) != here() else ():
-        config[name] = rebased(OmegaConf.to_container(config[name]), Path(cwd))
+    base = stood(Path(cwd), folder) if cwd else here()
+    for name in TARGETS if base != here() else ():
+        config[name] = rebased(OmegaConf.to_container(config[name]), base)
     return config
 
 
 def _found(folder: Path, typed: Sequence[str]) -> list[str]:
     """What was typed for a run, with the files that it names as they are typed where the user stands now."""
     cwd = _hydra(folder).get("runtime", {}).get("cwd")
-    if not cwd or Path(cwd) == stands():
+    base = stood(Path(cwd), folder) if cwd else stands()
+    if base == stands():
         return list(typed)
     found = []
     for text in typed:
         override = parse(text)
         value, key = override.value(), override.key_or_group
-        moved = rebased(value, Path(cwd), key) if isinstance(value, str | list) else value
+        moved = rebased(value, base, key) if isinstance(value, str | list) else value
         if key == "experiment" and isinstance(value, str) and moved == value:
-            moved = from_anywhere(value, search_path(folder), Path(cwd))
+            moved = from_anywhere(value, search_path(folder), base)
         found.append(text if moved == value else written(override.get_key_element(), moved))
     return found
 

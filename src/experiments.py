@@ -72,7 +72,7 @@ def no_experiment(text: str, names: list[str]) -> ConfigError:
 def _nearest(missing: Path) -> str:
     """The file that was probably meant, or where to look."""
     above = next(parent for parent in (missing.with_suffix(""), *missing.parents) if os.path.isdir(parent))
-    files = [path for path in sorted(above.iterdir()) if path.suffix.lower() in _SUFFIXES]
+    files = [path for path in sorted(above.iterdir()) if path.suffix.lower() in _SUFFIXES and path.is_file()]
     folders = [path.parent for path in sorted(above.glob("*/config.yaml"))]
     names = {path.stem if path in files else path.name: path for path in (*files, *folders)}
     wanted = missing.relative_to(above).parts[0] if missing.is_relative_to(above) else missing.name

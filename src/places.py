@@ -35,6 +35,19 @@ def stands() -> Path:
     return Path(os.environ.get(STANDS) or here())
 
 
+def stood(cwd: Path, folder: Path) -> Path:
+    """Where the user stood who typed what is kept in a folder; where that has been moved with its outputs, where it is.
+
+    Args:
+        cwd: where they stood then.
+        folder: a run's or a sweep's.
+    """
+    if cwd.is_dir():
+        return cwd
+    outputs = next((above for above in folder.resolve().parents if above.name == "outputs"), None)
+    return outputs.parent if outputs else here()
+
+
 STANDS = "TANDEM_STANDS_IN"
 """The environment variable by which `src.resume` says it."""
 

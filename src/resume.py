@@ -16,7 +16,7 @@ from src.bounded import check_links, read_yaml
 from src.commands import command, in_shell
 from src.errors import ConfigError, die
 from src.overrides import read, written
-from src.places import STANDS, here, place, stands, sweep_folder
+from src.places import STANDS, here, place, stands, stood, sweep_folder
 from src.record_check import Damaged
 from src.sweep.folder import read_sweep
 from src.sweep_words import check_words, is_own_command
@@ -72,18 +72,11 @@ def _sweep(argv: list[str]) -> tuple[Path, list[str], Path]:
         raise ConfigError(law, remedy="ls outputs/sweeps")
     typed, cwd = [str(word) for word in sweep["argv"]], Path(sweep["cwd"])
     if is_own_command(sweep):
-        return folder, typed, _stood(cwd, folder)
+        return folder, typed, stood(cwd, folder)
     by_hand = command("train", *_in_folder(typed, folder))
     check_words(typed, trusted, place(folder), f"cd {shlex.quote(str(cwd))} && {by_hand}")
     check_links(folder)
     return folder, typed, here()
-
-
-def _stood(cwd: Path, folder: Path) -> Path:
-    """Where a sweep was typed; where that folder has been moved with the sweep in it, where it is now."""
-    if cwd.is_dir():
-        return cwd
-    return folder.parents[2] if folder.parts[-3:-1] == ("outputs", "sweeps") else here()
 
 
 def _from_trials(folder: Path) -> dict[str, Any]:

@@ -118,3 +118,8 @@ def test_a_file_that_was_named_without_a_path_is_found_from_elsewhere_too(folder
     groups = [Path("groups")]
     assert from_anywhere("mine", groups, folder) == str(folder / "mine.yaml")
     assert [from_anywhere(name, groups, folder) for name in ("by_hand", "shared", "no")] == ["by_hand", "shared", "no"]
+
+
+def test_a_folder_that_is_called_like_a_file_is_not_what_was_meant(folder: Path) -> None:
+    (folder / "odd.yaml").mkdir()
+    assert "odd.yaml" not in str(no_experiment("./odd.yaml", [])).splitlines()[-1]

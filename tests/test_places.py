@@ -9,9 +9,8 @@ import pytest
 from src import naming, places
 from src.consistency import anew
 from src.errors import ConfigError
-from src.places import check_place, existing, meant_by, place, rebased, run_folder, short, sweep_folder
+from src.places import check_place, existing, meant_by, place, rebased, run_folder, short, stood, sweep_folder
 from src.record import Record
-from src.resume import _stood
 from src.summary import best_epoch
 
 
@@ -133,11 +132,11 @@ def test_a_deleted_folder_to_stand_in_is_told(tmp_path: Path, monkeypatch: pytes
     monkeypatch.chdir(tmp_path)
 
 
-def test_a_sweep_whose_checkout_was_renamed_goes_on_in_the_new_one(folder: Path) -> None:
+def test_a_checkout_that_was_renamed_is_where_its_outputs_are(folder: Path) -> None:
     sweep = folder / "outputs" / "sweeps" / "s"
-    assert _stood(folder / "gone", sweep) == folder, "files that were typed from there lie there"
-    assert _stood(folder / "sweeps", sweep) == folder / "sweeps", "it is still there"
-    assert _stood(folder / "gone", folder / "elsewhere") == Path.cwd()
+    assert stood(folder / "gone", sweep) == folder, "files that were typed from there lie there"
+    assert stood(folder / "sweeps", sweep) == folder / "sweeps", "it is still there"
+    assert stood(folder / "gone", folder / "elsewhere") == Path.cwd()
 
 
 def test_a_run_in_another_folder_is_trained_anew_by_what_was_typed_for_it(folder: Path) -> None:
