@@ -82,6 +82,8 @@ def check_scoring(line: Line, is_sweep: bool) -> None:
     Raises:
         ConfigError: at the first word that is wrong.
     """
+    if line.flags.shell_completion:  # its words are a query
+        return
     kept = [word for word in line.words if not re.match(r"\+*hydra\.mode=", word)]
     if is_sweep:
         law = "evaluate scores one run on one split or file, and takes no -m"

@@ -6,7 +6,7 @@ What a sweep of training runs leaves is tested in `test_sweep_command.py`.
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,7 @@ from hydra.test_utils.launcher_common_tests import (
 )
 from hydra.version import VersionBase
 
-from src import sweep
+from src import naming, sweep
 from tests.conftest import ROOT
 
 SEARCH = f"hydra.searchpath=[file://{ROOT}/conf]"
@@ -27,10 +27,12 @@ REGISTERED += "runpy.run_path(sys.argv[0], run_name='__main__')"
 
 
 @pytest.fixture(autouse=True)
-def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
+def _registered(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     Singleton._instances.pop(VersionBase, None)  # as in a new process: another test of this one may have set ours
     sweep.register()  # before each test: Hydra's fixture forgets all plugins but Hydra's own
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]))
+    yield
+    naming.register()  # for the tests after these
 
 
 @pytest.mark.filterwarnings("ignore:Future Hydra versions will no longer change working directory")
