@@ -28,10 +28,10 @@ from src.data.laws import check_same, sums_of
 from src.errors import ConfigError
 from src.instantiate import instantiate
 from src.metric_names import MetricName, free_name
-from src.module import Scores
 from src.places import from_here, short
 from src.record import Record, replace_file
 from src.record_check import Damaged, one_line
+from src.scores import Scores
 from src.secrecy import stored
 from src.summary import best_epoch, metrics_table, printable
 from src.tracking import called_as_stored, track

@@ -13,9 +13,10 @@ from torchmetrics.functional import mean_absolute_error
 
 from src.config import Config
 from src.data.base import Scale
-from src.module import Batch, LeanModule, r_squared
+from src.module import Batch, LeanModule
 from src.optim import Stacked, StackedAdam, StackedAdamW, StackedSGD, hyperparameters
 from src.schedules import Schedules
+from src.scores import r_squared
 from src.stacked_net import StackedNet, losses
 
 OPTIMIZERS = {"torch.optim.Adam": StackedAdam, "torch.optim.AdamW": StackedAdamW, "torch.optim.SGD": StackedSGD}

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 from src.build import build_data
 from src.check import check
 from src.config import Objective
-from src.module import Scores
 from src.optim import hyperparameters
 from src.progress import Progress, SweepProgress
 from src.run_journal import RunJournal
+from src.scores import Scores
 from src.stack import Stack, scores
 from src.stack_journal import StackJournal
 from src.stackable import why_not

@@ -1,12 +1,11 @@
 """A sweep's folder: what was asked for, and which stacks were under way."""
 
-import hashlib
 import json
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -21,6 +20,7 @@ from src.record import Record, replace_file
 from src.record_check import Damaged, Provenance, digest_of, one_line
 from src.secrecy import typed_words
 from src.sweep.jobs import Job, config_in, write_hydra_files
+from src.sweep.stacks import stacks_under_way
 from src.sweep_words import signed_command
 from src.valid import problem
 
@@ -230,51 +230,3 @@ def check_folders(jobs: Sequence[Job]) -> None:
             except ConfigError:  # cut off by a kill, or an older version's: it is written anew
                 continue
             check_same(job.cfg, other, job.folder)
-
-
-def stack_checkpoint(folder: Path, keys: Sequence[str]) -> Path:
-    """Where the stack of these trials keeps its state, with a list of the trials beside it.
-
-    Raises:
-        RuntimeError: where it is the state of other trials.
-    """
-    name = hashlib.sha256(" ".join(keys).encode()).hexdigest()[:20]
-    checkpoint = folder / "stacks" / f"{name}.ckpt"
-    listed = checkpoint.with_suffix(".json")
-    if not listed.is_file():
-        replace_file(listed, json.dumps(list(keys)))
-    elif json.loads(listed.read_text()) != list(keys):
-        raise RuntimeError(f"{listed} names other trials than {' '.join(keys)}")
-    return checkpoint
-
-
-def stacks_under_way(folder: Path) -> list[list[str]]:
-    """The trials of each stack that left a checkpoint and did not end."""
-    lists = sorted((folder / "stacks").glob("*.json"))
-    return [keys for path in lists if path.with_suffix(".ckpt").is_file() and (keys := _keys_in(path))]
-
-
-def _keys_in(path: Path) -> list[str]:
-    """The trials in a stack's list; one that is torn goes, and its trials train from their start."""
-    try:
-        keys = json.loads(path.read_bytes())
-        if problem(keys, list[str], "it") is None:
-            return cast(list[str], keys)
-    except ValueError:
-        pass
-    log.warning(f"{path} is damaged: what its stack has trained is lost")
-    stack_ended(path.with_suffix(".ckpt"))
-    return []
-
-
-def stack_ended(checkpoint: Path) -> None:
-    """Removes the state of a stack whose trials all have their own records."""
-    for suffix in (".ckpt", ".half", ".json"):  # a process that was killed may have left half a checkpoint
-        checkpoint.with_suffix(suffix).unlink(missing_ok=True)
-
-
-def forget_ended_stacks(folder: Path, ended: Collection[str]) -> None:
-    """Removes what a process left that was killed once its trials had ended, and not yet their stack."""
-    for path in (folder / "stacks").glob("*.json"):
-        if set(_keys_in(path)) <= set(ended):
-            stack_ended(path.with_suffix(".ckpt"))

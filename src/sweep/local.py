@@ -21,10 +21,11 @@ from src.imports import heavy_imports
 from src.lean_wandb import prepare
 from src.places import place, short
 from src.record import Record
-from src.sweep.folder import check_folders, earlier_record, ended_record, forget_ended_stacks, forget_sweep, write_sweep
+from src.sweep.folder import check_folders, earlier_record, ended_record, forget_sweep, write_sweep
 from src.sweep.jobs import Job, compose_jobs, hydra_part
 from src.sweep.pruning import Pruning
 from src.sweep.session import end_sweep, session
+from src.sweep.stacks import forget_ended_stacks
 from src.tracking import run_name
 
 log = logging.getLogger(__name__)

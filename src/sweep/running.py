@@ -14,10 +14,11 @@ from src.laws import needs_processes
 from src.progress import SweepProgress
 from src.ranking import same_for_all
 from src.sweep.alone import failed, fit_alone, one_line
-from src.sweep.folder import earlier_record, stack_checkpoint, stack_ended, stacks_under_way
+from src.sweep.folder import earlier_record
 from src.sweep.jobs import Job, write_hydra_files
 from src.sweep.plan import groups_of, interrupted_stacks, stacks_of, why_alone
 from src.sweep.pruning import Pruning
+from src.sweep.stacks import stack_checkpoint, stack_ended, stacks_under_way
 from src.sweep.workers import Workers, how_many
 from src.upload import uploads
 

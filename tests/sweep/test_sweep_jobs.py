@@ -17,8 +17,9 @@ from src.check import check
 from src.errors import ConfigError
 from src.naming import key
 from src.sweep import jobs as jobs_module
-from src.sweep.folder import check_folders, stack_checkpoint
+from src.sweep.folder import check_folders
 from src.sweep.jobs import compose_jobs, write_hydra_files
+from src.sweep.stacks import stack_checkpoint
 from tests.conftest import ROOT, composed
 
 SWEEP = Path("outputs/sweeps/mine")
