@@ -216,7 +216,7 @@ def own_stack(path: Path, keys: list[str]) -> Path | None:
 def _from_start(folder: Path) -> str:
     checkpoints = shlex.quote(str(folder / "checkpoints"))
     resume = shlex.join(["python", "-m", "src.train", f"resume={folder}"])
-    return f"mv {checkpoints} {checkpoints}.damaged && {resume}   (trains it from its start)"
+    return f"mv {checkpoints} {checkpoints}.damaged && {resume}   # trains it from its start"
 
 
 def _told(told: Any) -> str:

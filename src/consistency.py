@@ -83,7 +83,7 @@ def anew(folder: Path, record: Record) -> str:
     """The command that trains a run again, in a folder of its own."""
     from src.again import once_more  # for a mistake alone
 
-    return f"{once_more(folder, record)}   (trains it anew)"
+    return f"{once_more(folder, record)}   # trains it anew"
 
 
 def set_aside(path: Path) -> Path:

@@ -42,4 +42,4 @@ def instantiate(node: Any, *args: Any, group: str = "", **kwargs: Any) -> Any:
 def _remedy(group: str, problem: str) -> str:
     """A key that the class does not take is taken out."""
     found = re.search(r"unexpected keyword argument '(\w+)'", problem)
-    return shlex.quote(f"~{group}.{found[1]}") if found and group else f"{COMMAND} --cfg job   (shows every key)"
+    return shlex.quote(f"~{group}.{found[1]}") if found and group else f"{COMMAND} --cfg job   # shows every key"

@@ -147,7 +147,7 @@ def check_callback_class(key: str, name: str) -> None:
     """Refuses callbacks that set what the config sets: the record would say what was not trained."""
     if name in _FINDERS:
         law = f"{key} must leave the config as it is: {name} changes {_FINDERS[name]} while it trains"
-        raise ConfigError(law, name, f"python -m src.train -m {_FINDERS[name]}=…   (a sweep, or hydra/sweeper=optuna)")
+        raise ConfigError(law, name, f"python -m src.train -m {_FINDERS[name]}=…   # a sweep, or hydra/sweeper=optuna")
 
 
 _FINDERS = {"LearningRateFinder": "optimizer.lr", "BatchSizeFinder": "data.batch_size"}

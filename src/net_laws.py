@@ -149,7 +149,7 @@ def _check_loss(value: Any, net: nn.Module, targets: Tensor) -> None:
     if all(gradient is None for gradient in gradients):
         raise ConfigError(law, "no weight has a gradient", "leave detach(), item(), argmax() and no_grad() out")
     if not any(gradient is not None and bool(gradient.count_nonzero()) for gradient in gradients):
-        remedy = "a loss for numbers, such as loss=mse   (one for classes is 0 where there is one output)"
+        remedy = "a loss for numbers, such as loss=mse   # one for classes is 0 where there is one output"
         raise ConfigError(law, "the gradient of every weight is 0", remedy)
 
 

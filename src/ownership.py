@@ -176,7 +176,7 @@ def _stand_in(place: Path, folder: Path, elsewhere: str) -> Path:
             told = path.read_text(errors="replace")
             found = _NAMED.match(told)
             if not found or found[2] != socket.gethostname() or is_alive(int(found[1]), found[3]):
-                raise _refusal(folder, told, elsewhere, f"rm {path}   (once it has ended)") from None
+                raise _refusal(folder, told, elsewhere, f"rm {path}   # once it has ended") from None
             path.unlink(missing_ok=True)
         else:
             log.warning(f"{folder} lies on a file system without locks: other machines' dead processes are not noticed")

@@ -27,7 +27,7 @@ def here() -> Path:
         return Path.cwd()
     except FileNotFoundError:
         law = "the folder that you stand in has been deleted"
-        raise ConfigError(law, os.environ.get("PWD", ""), "cd ~   (or to any folder that is there)") from None
+        raise ConfigError(law, os.environ.get("PWD", ""), "cd ~   # or to any folder that is there") from None
 
 
 def stands() -> Path:

@@ -49,7 +49,7 @@ def main() -> int:
         busy = [log for log in logs if log not in there and is_being_written(log)]
         outcome = upload([log for log in logs if log not in {*there, *busy}], folders[0], limit)
         if outcome.problem == NO_KEY:
-            raise ConfigError("uploading to W&B needs a key", "no key", "wandb login   (or set WANDB_API_KEY)")
+            raise ConfigError("uploading to W&B needs a key", "no key", "wandb login   # or set WANDB_API_KEY")
     except ConfigError as error:
         die(error)
     _say(len(logs) - len(there) - len(busy) - len(outcome.left), len(there), len(busy), outcome)

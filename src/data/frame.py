@@ -145,7 +145,7 @@ def absent(law: str, name: str, columns: list[str], remedy: str) -> ConfigError:
     if len(columns) == 1:
         law += " (are its cells separated by commas, semicolons, tabs or bars?)"
     shown = ", ".join(columns[:8]) + (", …" if len(columns) > 8 else "")
-    return ConfigError(law, name, f"{remedy}   (one of: {shown})")
+    return ConfigError(law, name, f"{remedy}   # one of: {shown}")
 
 
 def _file(path: str) -> Path:
@@ -158,7 +158,7 @@ def _file(path: str) -> Path:
         tables = [name for name in tables if os.path.isfile(folder / name) and os.path.getsize(folder / name)]
         near = tables[:1] if is_folder else get_close_matches(file.name, tables, n=1)
         law = "data.path must be a file, not a folder" if is_folder else "data.path must be a file that exists"
-        remedy = in_shell(written("data.path", str(folder / near[0]))) if near else "data.path=…   (a .csv or .parquet)"
+        remedy = in_shell(written("data.path", str(folder / near[0]))) if near else "data.path=…   # a .csv or .parquet"
         raise ConfigError(law, path, remedy)
     if not file.name.lower().endswith(kinds):
         raise ConfigError(f"data.path must end in {', '.join(kinds)}", path, "save the table as CSV or Parquet")

@@ -195,5 +195,5 @@ def _undecided(column: pl.Series, comma: Reading, point: Reading) -> ConfigError
     row = (comma.numbers != point.numbers).arg_true()[0]
     cell, as_point, as_comma = column[row], point.numbers[row], comma.numbers[row]
     law = f"data.decimal must say which mark is the decimal mark in column {column.name}: the file does not show it"
-    remedy = f"""'data.decimal="."'   ({cell} is then {as_point:.10g}; with "," it is {as_comma:.10g})"""
+    remedy = f"""'data.decimal="."'   # {cell} is then {as_point:.10g}; with "," it is {as_comma:.10g}"""
     return ConfigError(law, f"{column.name} holds {cell!r}", remedy)

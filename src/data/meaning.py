@@ -118,7 +118,7 @@ def _check_fit(
     others = [name for name in names if name not in misfits and (name in whole or not hardly_repeats(rows[name]))]
     remedy = "add columns of numbers or text to the file"
     if others:
-        remedy = setting("data.features", others) + f"   (without {', '.join(misfits)})"
+        remedy = setting("data.features", others) + f"   # without {', '.join(misfits)}"
     raise ConfigError(*next(iter(misfits.values())), remedy)
 
 

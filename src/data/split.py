@@ -27,7 +27,7 @@ def split_sizes(num_rows: int, val_fraction: float, test_fraction: float) -> tup
             law = f"the {name} split needs at least 2 rows"
             key = "data.val_fraction" if name == "val" else "data.test_fraction"
             raise ConfigError(
-                law, f"{size} of {num_rows} rows", f"more rows, or another {key}   (0 leaves a split out)"
+                law, f"{size} of {num_rows} rows", f"more rows, or another {key}   # 0 leaves a split out"
             )
     return sizes
 

@@ -119,7 +119,7 @@ class Table(TabularData):
         if None not in (digest, self._digest) and digest != self._digest:
             law = "data.path must hold the file that the run was trained on: its splits are drawn from it"
             score = command("evaluate", "run=…", written("data.path", self.path))
-            remedy = f"put it back, or train again, or {score}   (as new data)"
+            remedy = f"put it back, or train again, or {score}   # as new data"
             raise ConfigError(law, f"{self.path} has changed", remedy)
         self._digest = digest or self._digest
 

@@ -98,7 +98,7 @@ def _unpacked(data: bytes, file: Path) -> bytes:
         raise unreadable(got, "copy or pack it again; gunzip -t tells whether it is whole") from error
     if len(data) > most:
         got = f"{file.name} unpacks to more than {most:,} bytes"
-        raise unreadable(got, f"{filtered(file, 'head -c 1000')}   (to look at it; unpacked it has no limit)")
+        raise unreadable(got, f"{filtered(file, 'head -c 1000')}   # to look at it; unpacked it has no limit")
     return data
 
 

@@ -108,7 +108,7 @@ def _check_storage(typed: str | None) -> None:
     if re.search(r"://[^:/]*:[^@]+@|[?&]\w*(password|passwd|pwd)=[^&]", url):
         law = "hydra.sweeper.storage must not hold a password, since records, the report and W&B keep the command"
         shown = f"{url.partition('://')[0]}://…"
-        raise ConfigError(law, shown, "'hydra.sweeper.storage=${oc.env:STUDY_DB}'   (with the URL in STUDY_DB)")
+        raise ConfigError(law, shown, "'hydra.sweeper.storage=${oc.env:STUDY_DB}'   # with the URL in STUDY_DB")
 
 
 def _metrics(asked: list[str] | None, cfg: Config) -> list[str]:
