@@ -94,7 +94,7 @@ def test_a_run_goes_on_from_what_its_last_checkpoint_knows_or_is_refused(
             KINDS[kind](folder, folders["stopped1"], random.Random(0))
             with pytest.raises(ConfigError) as refused:
                 run.resume(folder, quiet=True)
-            assert "(trains it from its start)" in str(refused.value)
+            assert "# trains it from its start" in str(refused.value)
             assert len(str(refused.value).splitlines()) <= 4
             (folder / "checkpoints").rename(folder / "checkpoints.damaged")  # what the message says
             assert numbers(run.resume(folder, quiet=True)) == right
