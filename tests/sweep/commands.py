@@ -90,8 +90,8 @@ def records_of(sweep: Path) -> dict[str, Record]:
 
 
 def contents(sweep: Path) -> dict[Path, tuple[bytes, int]]:
-    """Every file of every trial, with the time of its last change."""
-    files = [path for path in sweep.glob("*/**/*") if path.is_file()]
+    """Every file of every trial, with the time of its last change; W&B's service logs its own end when it likes."""
+    files = [path for path in sweep.glob("*/**/*") if path.is_file() and not path.name.startswith("debug")]
     own = ("stacks", "wandb")  # the sweep's, and no trial's
     trials = [path for path in files if path.relative_to(sweep).parts[0] not in own]
     return {path: (path.read_bytes(), path.stat().st_mtime_ns) for path in trials}
