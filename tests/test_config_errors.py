@@ -17,7 +17,6 @@ from tests.wrong_folders import OTHERS, write_folders
 from tests.wrong_lines import FILES, LINES
 
 ROOT = Path(__file__).parent.parent
-pytestmark = pytest.mark.xdist_group("wrong lines")  # what they are told is asked for once
 WRONG = [*((f"train {line}", *expected) for line, *expected in LINES), *OTHERS]
 # Imports what the entry imports, and says at the end whether torch was among it.
 WATCH_TORCH = """

@@ -326,6 +326,7 @@ def test_hardware_that_is_not_there_is_a_config_error() -> None:
         build(check(composed("trainer=gpu")))
 
 
+@pytest.mark.soak
 def test_defaults_are_at_least_as_good_as_ridge_regression(tmp_path: Path) -> None:
     ours, ridge = [], []
     for seed in range(10):

@@ -153,7 +153,7 @@ def test_a_split_of_a_file_that_has_changed_is_refused(tmp_path: Path) -> None:
     before = scored_run(tmp_path / "run")
     text = (tmp_path / "old.csv").read_text()
     (tmp_path / "old.csv").write_text(text + "41,82\n")
-    with pytest.raises(ConfigError, match=r"old.csv has changed\n  try: .*data.path=.*old.csv   \(as new data\)"):
+    with pytest.raises(ConfigError, match=r"old.csv has changed\n  try: .*data.path=.*old.csv   # as new data"):
         scored_run(tmp_path / "run")
     assert len(scored_run(tmp_path / "run", path=tmp_path / "old.csv").predictions) == 33
     (tmp_path / "old.csv").write_text(text)

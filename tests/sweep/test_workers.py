@@ -191,6 +191,7 @@ def test_a_signal_lets_every_worker_save_its_stack(
     assert_same(one_process, tmp_path)
 
 
+@pytest.mark.soak
 def test_workers_of_a_killed_sweep_die_with_it(one_process: Path, tmp_path: Path) -> None:
     assert swept(tmp_path, TWO, fault=signals("sweep", name="SIGKILL")).returncode == -signal.SIGKILL
     wait_for(lambda: not any(is_alive(pid) for pid in pids(tmp_path)))
