@@ -84,6 +84,8 @@ def _check_arguments(group: str, target: str, keys: Sequence[str], takes: Signat
     ours = ("_target_", "_partial_", "_recursive_", "_convert_", *_OURS.get(group, ()))
     given = [key for key in keys if key not in ours]
     free = takes.names[_PLACES.get(group, 0) :]
+    if group == "scheduler" and "optimizer" in takes.names:  # ChainedScheduler takes it last
+        free = tuple(name for name in takes.names if name != "optimizer")
     if extra := [key for key in given if key not in free]:
         raise _not_taken(group, target, extra, [name for name in free if name not in given])
     if sizes := [name for name in _NAMED.get(group, ()) if name not in free]:
